@@ -1,0 +1,1 @@
+"""Image sets: the central type, importers, phantoms, splits and the leak guard."""
