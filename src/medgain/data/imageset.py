@@ -293,9 +293,10 @@ def content_hash(pixels: np.ndarray) -> str:
 
 
 def default_positive(classes: Sequence[str]) -> str | None:
-    """Return which class of a two-class set is "positive": the one that is not a usual healthy name.
+    """Return which of two classes "positive" means: the one without a usual healthy name.
 
-    Where neither or both names are usual for health, the last class; None for other class counts.
+    Where neither or both names are usual for health it is the last class; None unless there
+    are two classes.
     """
     if len(classes) != 2:
         return None

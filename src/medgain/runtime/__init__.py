@@ -1,1 +1,1 @@
-"""Floor 1: what every floor stands on — errors, seeds, devices, progress, run folders, registries."""
+"""Floor 1: errors, seeds, devices, progress, atomic files and registries."""
