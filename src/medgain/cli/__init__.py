@@ -1,0 +1,1 @@
+"""Floor 7: the command line. Each module parses, calls one function below, and prints."""

@@ -1,0 +1,53 @@
+"""`medgain list`: what is registered, with a line and a citation each."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import typer
+
+KINDS = {
+    "generators": ("medgain.generators.base", "GENERATORS"),
+    "policies": ("medgain.augment", "POLICIES"),
+    "models": ("medgain.tasks.models", "MODELS"),
+    "phantoms": ("medgain.data.phantoms", "PHANTOMS"),
+    "metrics": ("medgain.metrics.base", "METRICS"),
+    "layouts": ("medgain.data.importers", "LAYOUTS"),
+    "tasks": ("medgain.tasks.base", "TASKS"),
+    "executors": ("medgain.study.executors", "EXECUTORS"),
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the `list` command to `app`."""
+    app.command("list")(list_registered)
+
+
+def list_registered(
+    kind: str = typer.Argument(help=" | ".join(KINDS)),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """List what is registered: generators, policies, models, phantoms, metrics, …"""
+    from medgain.runtime.errors import ConfigError, suggest
+
+    if kind not in KINDS:
+        raise ConfigError(f"there is no list of '{kind}'", suggest(kind, KINDS))
+    module, name = KINDS[kind]
+    registry = getattr(importlib.import_module(module), name)
+    if as_json:
+        rows = [
+            {"name": entry.name, "summary": entry.summary, "source": entry.source}
+            for entry in registry
+        ]
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "what it is", "source"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
+    for entry in registry:
+        table.add_row(entry.name, entry.summary, entry.source)
+    Console().print(table)

@@ -1,0 +1,56 @@
+"""The `medgain` command. It loads neither torch nor pandas: commands import what they need."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from medgain import __version__
+from medgain.cli import data, generator, listing, phantom, study
+from medgain.runtime.errors import MedgainError
+
+app = typer.Typer(
+    name="medgain",
+    help="Does augmentation, classical or GAN-made, help my medical-image model, and by how much?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (data, study, generator, phantom, listing):
+    module.register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"medgain {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; problems that a user can mend are printed without a traceback."""
+    try:
+        app()
+    except MedgainError as error:
+        typer.echo(f"Error: {error.problem}", err=True)
+        if error.remedy:
+            typer.echo(f"  → {error.remedy}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. Finished work is kept; go on with --resume.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

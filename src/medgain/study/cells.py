@@ -1,0 +1,138 @@
+"""Cells: one (arm, fraction, fold, repeat) each; the unit of work, of caching and of resuming."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from medgain import __version__
+from medgain.data import splits
+from medgain.data.imageset import ImageSet
+from medgain.runtime.seeds import SeedTree
+from medgain.study.plan import Official, Plan
+
+
+@dataclass(frozen=True, order=True)
+class Fold:
+    """Which part of the data: arms at equal fraction, fold and repeat see the same images."""
+
+    fraction: float
+    fold: int
+    repeat: int
+
+    def seeds(self, plan: Plan) -> SeedTree:
+        """Return the seed node of this fold, which every arm shares."""
+        return SeedTree(plan.seed).child(
+            "fraction", f"{self.fraction:g}", "fold", self.fold, "repeat", self.repeat
+        )
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One arm on one fold."""
+
+    arm: str
+    where: Fold
+
+    @property
+    def name(self) -> str:
+        """Folder name of the cell."""
+        where = self.where
+        return f"{self.arm}__{where.fraction:g}__fold{where.fold}__repeat{where.repeat}"
+
+    def seeds(self, plan: Plan) -> SeedTree:
+        """Return the seed node of this cell alone: equal recipes in two arms differ in chance."""
+        return self.where.seeds(plan).child("arm", self.arm)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions of a fold's images in the study's data set."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def list_folds(plan: Plan, fraction: float) -> list[Fold]:
+    """Return every fold of `plan` at `fraction`."""
+    protocol = plan.protocol
+    if isinstance(protocol, Official):
+        return [Fold(fraction, 0, repeat) for repeat in range(protocol.seeds)]
+    return [
+        Fold(fraction, fold, repeat)
+        for repeat in range(protocol.repeats)
+        for fold in range(protocol.folds)
+    ]
+
+
+def list_cells(plan: Plan) -> list[Cell]:
+    """Return every cell of `plan`; the same plan gives the same list."""
+    return [
+        Cell(arm, where)
+        for fraction in plan.fractions
+        for where in list_folds(plan, fraction)
+        for arm in plan.arms
+        if fraction in plan.fractions_of(arm)
+    ]
+
+
+def split_fold(
+    plan: Plan, images: ImageSet, where: Fold, banned: frozenset[str] = frozenset()
+) -> Split:
+    """Return the training, validation and test part of a fold.
+
+    The order is fixed: test first, then the fraction of what is left, then validation inside
+    that fraction, so that a small fraction is what a person with few images would have.
+
+    Args:
+        images: the study's data set, near-duplicates merged into groups.
+        banned: ids of images that the leak guard keeps out of training and validation.
+    """
+    protocol = plan.protocol
+    if isinstance(protocol, Official):
+        pool, test = splits.official_split(images)
+    else:
+        rng = SeedTree(plan.seed).child("folds", "repeat", where.repeat).numpy()
+        pool, test = splits.grouped_folds(images, protocol.folds, rng)[where.fold]
+    if banned:
+        ids = images.records["image_id"].to_numpy(dtype=object)
+        pool = pool[[image_id not in banned for image_id in ids[pool]]]
+    # The subset's seed leaves the fraction out, so that a smaller subset lies in a larger one.
+    shared = SeedTree(plan.seed).child("fold", where.fold, "repeat", where.repeat)
+    subset = splits.subset(images, pool, where.fraction, shared.child("subset").numpy())
+    train, validation = splits.split_validation(
+        images, subset, protocol.validation, where.seeds(plan).child("validation").numpy()
+    )
+    return Split(np.sort(train), np.sort(validation), np.sort(test))
+
+
+def cell_key(plan: Plan, cell: Cell, data_key: str) -> str:
+    """Return a hash of everything that determines the cell's numbers.
+
+    Args:
+        data_key: fingerprint of the data set, the external sets and the leak guard's decisions.
+    """
+    recipe = plan.recipe(cell.arm)
+    generator = plan.generators[recipe.synthetic.generator] if recipe.synthetic else None
+    return digest(
+        cell=asdict(cell),
+        recipe=recipe.model_dump(exclude={"reference", "fractions", "same_as"}),
+        generator=generator.model_dump() if generator else None,
+        task=plan.make_task().config.model_dump(),
+        protocol=plan.protocol.model_dump(exclude={"seeds", "repeats"}),
+        runtime=plan.runtime.model_dump(),
+        seed=plan.seed,
+        data=data_key,
+        version=__version__,
+    )
+
+
+def digest(**parts: Any) -> str:
+    """Return a short hash of JSON-like `parts`."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]

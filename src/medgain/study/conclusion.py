@@ -1,0 +1,126 @@
+"""The conclusion of a study: what `verdict.json` holds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from medgain.metrics.base import METRICS
+from medgain.study.comparisons import Comparison, compare
+from medgain.study.plan import Plan
+from medgain.study.power import detectable_gain, repeats_needed
+from medgain.study.results import Results
+from medgain.study.statistics import holm
+from medgain.study.verdict import decide, sentence
+
+
+def conclude(plan: Plan, results: Results, dataset: dict[str, Any]) -> dict[str, Any]:
+    """Return what `verdict.json` holds; see docs/reference/study-folder.md.
+
+    Args:
+        dataset: what `dataset.json` holds.
+    """
+    card = dataset["card"]
+    compared = compare(plan, results, dataset)
+    families: dict[tuple[str, str, str], list[int]] = {}
+    for position, one in enumerate(compared):
+        families.setdefault((one.reference, one.test_set, one.metric), []).append(position)
+    p_holm = np.full(len(compared), np.nan)
+    for members in families.values():
+        p_holm[members] = holm([compared[position].estimate.p_value for position in members])
+    comparisons = [_as_dict(plan, one, float(p)) for one, p in zip(compared, p_holm, strict=True)]
+    primary = [one for one in comparisons if one["primary"] and one["test_set"] == "test"]
+    detectable = [one["detectable_gain"] for one in primary if one["detectable_gain"] is not None]
+    failed = results.frame.loc[results.frame["status"] == "failed", "cell"].nunique()
+    return {
+        "study": plan.name,
+        "dataset": card["name"],
+        "origin": card["origin"],
+        "task": plan.make_task().config.kind,
+        "classes": card["classes"],
+        "positive": card["positive"],
+        "metric": plan.metric,
+        "higher_is_better": METRICS.get(plan.metric).higher_is_better,
+        "reference": plan.reference,
+        "protocol": plan.protocol.model_dump(),
+        "margin": plan.margin,
+        "level": plan.level,
+        "test_sets": ["test", *plan.external],
+        "comparisons": comparisons,
+        "detectable_gain": float(np.median(detectable)) if detectable else None,
+        "failed_cells": int(failed),
+        "notes": _notes(plan, comparisons, dataset, int(failed)),
+    }
+
+
+def _as_dict(plan: Plan, one: Comparison, p_holm: float) -> dict[str, Any]:
+    estimate = one.estimate
+    word = decide(estimate, p_holm, plan.margin, 1 - plan.level)
+    needed = repeats_needed(estimate, plan.margin)
+    worth = None
+    if one.worth is not None:
+        worth = {**asdict(one.worth), "text": one.worth.text()}
+    control = "aa" if plan.arms[one.arm].same_as == one.reference else None
+    return {
+        "arm": one.arm,
+        "reference": one.reference,
+        "test_set": one.test_set,
+        "fraction": one.fraction,
+        "metric": one.metric,
+        "primary": one.metric == plan.metric,
+        "control": control,
+        "mean": one.mean,
+        "reference_mean": one.reference_mean,
+        "gain": estimate.gain,
+        "ci_low": estimate.ci_low,
+        "ci_high": estimate.ci_high,
+        "p_value": estimate.p_value,
+        "p_holm": p_holm,
+        "verdict": word,
+        "sentence": sentence(
+            estimate,
+            word,
+            arm=one.arm,
+            reference=one.reference,
+            metric=one.metric,
+            p_holm=p_holm,
+            margin=plan.margin,
+            points=METRICS.get(one.metric).high == 1.0,
+        ),
+        "repeats": estimate.repeats,
+        "failed_cells": estimate.failed,
+        "worth_real_images": worth,
+        "cost": one.cost,
+        "detectable_gain": _finite(detectable_gain(estimate.se, estimate.df)),
+        "repeats_for_margin": {"repeats": needed.repeats, "text": needed.text},
+    }
+
+
+def _notes(
+    plan: Plan, comparisons: list[dict[str, Any]], dataset: dict[str, Any], failed: int
+) -> list[str]:
+    notes = []
+    if dataset["card"]["origin"] == "phantom":
+        notes.append("These are phantoms, not patients: the figures say nothing about people.")
+    if not dataset["card"]["groups_known"]:
+        notes.append(
+            "Patient ids unknown: leakage between images of one patient cannot be excluded."
+        )
+    if failed:
+        notes.append(f"{failed} cells failed; they are listed with their causes.")
+    for one in comparisons:
+        if one["control"] == "aa" and one["primary"] and one["verdict"] in ("helps", "hurts"):
+            notes.append(
+                f"The A/A control '{one['arm']}' came out as '{one['verdict']}' at fraction"
+                f" {one['fraction']:g} on {one['test_set']}: treat the other verdicts with care."
+            )
+    few = min((one["repeats"] for one in comparisons), default=0)
+    if few < 5:
+        notes.append(f"Only {few} paired trainings for some comparisons; five or more are better.")
+    return notes
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

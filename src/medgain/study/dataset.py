@@ -1,0 +1,233 @@
+"""The data of a study: opened, guarded against leaks, grouped, and written down once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medgain.data import leaks, splits
+from medgain.data.imageset import Card, ImageSet
+from medgain.data.phantoms import PHANTOMS
+from medgain.runtime.errors import ConfigError, LeakError
+from medgain.runtime.files import atomic_folder, read_json, write_json
+from medgain.study.cells import Fold, digest, list_folds, split_fold
+from medgain.study.folder import StudyFolder
+from medgain.study.plan import Official, PhantomSource, Plan
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What cells work on.
+
+    Args:
+        images: the data set; its groups hold near-duplicates together.
+        banned: ids of images that the leak guard keeps out of training and validation.
+        external: sets that are scored only, by name.
+        key: hash of all that; part of every cell's key.
+    """
+
+    images: ImageSet
+    banned: frozenset[str]
+    external: dict[str, ImageSet]
+    key: str
+
+
+def prepare(plan: Plan, folder: StudyFolder) -> Prepared:
+    """Open the plan's data, check them for leaks, and write what was found.
+
+    Raises:
+        LeakError: images or groups leak and the protocol says `on_leak: error`.
+        ConfigError: the plan asks for something that these data can't give.
+    """
+    path = _materialise(plan, folder)
+    images = ImageSet.open(path)
+    external = {name: ImageSet.open(where) for name, where in plan.external.items()}
+    _check_fit(plan, images, external)
+    duplicates = leaks.find_duplicates(images)
+    found = _find_leaks(plan, images, external, duplicates)
+    if found and plan.protocol.on_leak == "error":
+        shown = [leak.sentence for leak in found]
+        raise LeakError(
+            f"{plan.name}: {len(shown)} leaks:\n  " + "\n  ".join(shown[:20]),
+            "mend the data, or pass --on-leak drop to remove the offending images from training",
+        )
+    banned = frozenset(image_id for leak in found for image_id in leak.drop)
+    grouped = leaks.merge_into_groups(images, duplicates)
+    key = digest(
+        data=grouped.fingerprint(),
+        banned=sorted(banned),
+        external={name: part.fingerprint() for name, part in external.items()},
+    )
+    with atomic_folder(folder.prepared, overwrite=True) as temporary:
+        grouped.write_description(temporary)
+        write_json(
+            temporary / "prepared.json",
+            {"path": path, "banned": sorted(banned), "external": plan.external, "key": key},
+        )
+    prepared = Prepared(grouped, banned, external, key)
+    write_json(
+        folder.dataset_file,
+        _describe(plan, path, images, prepared, duplicates, found),
+    )
+    return prepared
+
+
+def load_prepared(folder: StudyFolder) -> Prepared:
+    """Open what `prepare` wrote; images stay on disk until read."""
+    info = read_json(folder.prepared / "prepared.json")
+    raw = ImageSet.open(info["path"])
+    records = pd.read_parquet(folder.prepared / "records.parquet")
+    card = Card.model_validate(read_json(folder.prepared / "card.json"))
+    images = ImageSet(raw.images, records, card, raw.masks)
+    external = {name: ImageSet.open(path) for name, path in info["external"].items()}
+    return Prepared(images, frozenset(info["banned"]), external, info["key"])
+
+
+def _materialise(plan: Plan, folder: StudyFolder) -> Path:
+    """Return the path of the plan's image set, drawing a phantom first where it names one."""
+    source = plan.dataset
+    if not isinstance(source, PhantomSource):
+        return Path(source).resolve()
+    path = folder.path / f"phantom-{digest(source=source.model_dump())}"
+    if not path.exists():
+        made = PHANTOMS.get(source.phantom).make(
+            source.count, size_px=source.size_px, seed=source.seed, **source.options
+        )
+        made.save(path)
+    return path.resolve()
+
+
+def _check_fit(plan: Plan, images: ImageSet, external: dict[str, ImageSet]) -> None:
+    if len(images.classes) < 2:
+        raise ConfigError(
+            f"image set '{images.card.name}' has {len(images.classes)} class(es)"
+            f" ({', '.join(images.classes) or 'no labels'}); classification needs two or more",
+            "import a folder with one sub-folder per class, or a table with a label column",
+        )
+    for arm, spec in plan.arms.items():
+        amount = spec.synthetic and (spec.synthetic.ratio or spec.synthetic.count)
+        unknown = sorted(set(amount) - set(images.classes)) if isinstance(amount, dict) else []
+        if unknown:
+            raise ConfigError(
+                f"arms.{arm}.synthetic names {unknown}", f"the classes are {images.classes}"
+            )
+    for name, part in external.items():
+        if part.images.shape[1:] != images.images.shape[1:] or part.classes != images.classes:
+            raise ConfigError(
+                f"external set '{name}' ({part.images.shape[1:]}, classes {part.classes}) does"
+                f" not match the data set ({images.images.shape[1:]}, {images.classes})",
+                "import it with the same --size, colour and class names",
+            )
+
+
+def _find_leaks(
+    plan: Plan,
+    images: ImageSet,
+    external: dict[str, ImageSet],
+    duplicates: leaks.DuplicateReport,
+) -> list[leaks.Leak]:
+    """Return leaks inside the set, across an official split, and into the external sets."""
+    parts: dict[str, np.ndarray] = {}
+    if isinstance(plan.protocol, Official):
+        pool, test = splits.official_split(images)
+        parts = {"train": pool, "test": test}
+    found = leaks.check_split(images, parts, duplicates=duplicates)
+    for name, part in external.items():
+        found += leaks.check_external(images, part, name)
+    return found
+
+
+def _describe(
+    plan: Plan,
+    path: Path,
+    images: ImageSet,
+    prepared: Prepared,
+    duplicates: leaks.DuplicateReport,
+    found: list[leaks.Leak],
+) -> dict[str, Any]:
+    counts = (
+        prepared.images.records.groupby(["split", "label"], sort=True)
+        .agg(images=("image_id", "size"), groups=("group", "nunique"))
+        .reset_index()
+    )
+    parts = [
+        _describe_part(plan, prepared, where)
+        for fraction in plan.fractions
+        for where in list_folds(plan, fraction)
+    ]
+    return {
+        "path": path,
+        "fingerprint": images.fingerprint(),
+        "card": images.card.model_dump(),
+        "images": len(images),
+        "size_px": images.size_px,
+        "channels": images.channels,
+        "counts": counts.to_dict("records"),
+        "leak_check": {
+            "exact_groups": len(duplicates.exact),
+            "near_groups": len(duplicates.near),
+            "leaks": [leak.sentence for leak in found],
+            "on_leak": plan.protocol.on_leak,
+            "dropped": sorted(prepared.banned),
+            "statement": _statement(prepared, duplicates, found),
+        },
+        "parts": parts,
+        "external": [
+            {
+                "name": name,
+                "path": plan.external[name],
+                "fingerprint": part.fingerprint(),
+                "images": len(part),
+                "card": part.card.model_dump(),
+            }
+            for name, part in prepared.external.items()
+        ],
+    }
+
+
+def _statement(
+    prepared: Prepared, duplicates: leaks.DuplicateReport, found: list[leaks.Leak]
+) -> str:
+    text = (
+        f"{len(duplicates.exact)} sets of identical and {len(duplicates.near)} of near-identical"
+        " images were found; each set is held in one group. "
+    )
+    if found:
+        text += (
+            f"{len(found)} leaks were found and {len(prepared.banned)} images kept out of"
+            " training and validation because of them. "
+        )
+    text += "No group, identical or near-identical image stands in two parts of any split."
+    if not prepared.images.card.groups_known:
+        text += " Patient ids unknown: leakage between images of one patient cannot be excluded."
+    return text
+
+
+def _describe_part(plan: Plan, prepared: Prepared, where: Fold) -> dict[str, Any]:
+    split = split_fold(plan, prepared.images, where, prepared.banned)
+    groups = prepared.images.groups
+    labels = prepared.images.records["label"].to_numpy(dtype=object)
+    described: dict[str, Any] = {
+        "fraction": where.fraction,
+        "fold": where.fold,
+        "repeat": where.repeat,
+    }
+    members: dict[str, set[str]] = {}
+    for name, rows in vars(split).items():
+        members[name] = set(groups[rows])
+        described[f"{name}_images"] = len(rows)
+        described[f"{name}_groups"] = len(members[name])
+    shared = (members["train"] | members["validation"]) & members["test"]
+    if shared or members["train"] & members["validation"]:
+        raise LeakError(
+            f"fold {where} shares groups between its parts ({sorted(shared)[:5]})",
+            "please report this: splits must never do it",
+        )
+    described["train_per_class"] = {
+        label: int((labels[split.train] == label).sum()) for label in prepared.images.classes
+    }
+    return described

@@ -1,0 +1,41 @@
+"""Executors: where stages run. `serial` in this process, `processes` in workers of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+from medgain.runtime.registry import Registry
+from medgain.study.stages import Outcome, Stage, run_stage
+
+Executor = Callable[[Path, Iterable[Stage], int, bool], Iterator[Outcome]]
+EXECUTORS: Registry[Executor] = Registry("executor", "medgain.study")
+
+
+@EXECUTORS.register("serial", summary="one stage after another in this process")
+def run_serially(
+    path: Path, stages: Iterable[Stage], workers: int, retry_failed: bool
+) -> Iterator[Outcome]:
+    """Run `stages` one after another."""
+    for stage in stages:
+        yield run_stage(path, stage, retry_failed)
+
+
+@EXECUTORS.register("processes", summary="several stages at a time, each in a process of its own")
+def run_in_processes(
+    path: Path, stages: Iterable[Stage], workers: int, retry_failed: bool
+) -> Iterator[Outcome]:
+    """Run `stages` in `workers` processes; outcomes come as they are finished.
+
+    Processes are spawned, not forked: torch's threads don't survive a fork.
+    """
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(run_stage, path, stage, retry_failed) for stage in stages]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -1,0 +1,99 @@
+"""Read a plan from YAML, lay presets and overrides over it, and check every name in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medgain.augment import resolve_policy
+from medgain.generators.base import GENERATORS
+from medgain.metrics.base import METRICS
+from medgain.runtime.errors import ConfigError, suggest
+from medgain.runtime.overrides import merge
+from medgain.study.plan import Arm, Plan
+from medgain.study.validation import validate
+
+
+def load_plan(
+    source: Path | str | dict[str, Any],
+    *,
+    preset: str | None = None,
+    overrides: dict[str, Any] | None = None,
+) -> Plan:
+    """Read a plan, lay a preset and then overrides over it, and check it as a whole.
+
+    Raises:
+        ConfigError: the file, a key, a name or a value is wrong; says which and what to do.
+    """
+    where = "plan" if isinstance(source, dict) else f"plan {source}"
+    data = dict(source) if isinstance(source, dict) else _read_yaml(Path(source))
+    presets = data.pop("presets", None) or {}
+    if preset is not None:
+        if preset not in presets:
+            hint = suggest(preset, presets) if presets else "it has no presets"
+            raise ConfigError(f"{where} has no preset '{preset}'", hint)
+        data = merge(data, presets[preset])
+    data = merge(data, overrides or {})
+    plan = validate(Plan, data, where)
+    _check_names(plan, where)
+    return plan
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"plan {path} does not exist", "see recipes/ for examples") from None
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise ConfigError(f"plan {path} is not valid YAML ({error})") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"plan {path} holds no keys", "see recipes/ for examples")
+    return data
+
+
+def _check_names(plan: Plan, where: str) -> None:
+    """Check what pydantic can't: that names refer to something that exists."""
+    _known(plan.reference, plan.arms, f"{where}: reference")
+    for name, arm in plan.arms.items():
+        at = f"{where}: arms.{name}"
+        if "__" in name or "/" in name:
+            raise ConfigError(f"{at}: arm names can't hold '__' or '/'", "rename the arm")
+        if arm.reference:
+            _known(arm.reference, plan.arms, f"{at}.reference")
+        if arm.same_as:
+            _known(arm.same_as, plan.arms, f"{at}.same_as")
+            others = {"policy", "synthetic", "oversample"} & arm.model_fields_set
+            if others or plan.arms[arm.same_as].same_as:
+                raise ConfigError(f"{at}: same_as names a plain arm and stands alone")
+        if arm.synthetic:
+            _known(arm.synthetic.generator, plan.generators, f"{at}.synthetic.generator")
+        outside = sorted(set(arm.fractions or []) - set(plan.fractions))
+        if outside:
+            raise ConfigError(f"{at}.fractions: {outside} are not among {plan.fractions}")
+        _check_policy(arm, at)
+    for name, spec in plan.generators.items():
+        model = spec.model or name
+        if model not in GENERATORS:
+            hint = suggest(model, GENERATORS.names())
+            raise ConfigError(f"{where}: generators.{name}: unknown generator '{model}'", hint)
+        validate(GENERATORS.get(model).Config, spec.config, f"{where}: generators.{name}.config")
+    for metric in [plan.metric, *plan.secondary]:
+        _known(metric, dict.fromkeys(METRICS.names()), f"{where}: metric")
+    if "test" in plan.external:
+        raise ConfigError(f"{where}: external: 'test' is the name of the set's own test part")
+    plan.make_task()
+
+
+def _check_policy(arm: Arm, at: str) -> None:
+    if arm.policy is not None:
+        try:
+            resolve_policy(arm.policy)
+        except ConfigError as error:
+            raise ConfigError(f"{at}.policy: {error.problem}", error.remedy) from None
+
+
+def _known(name: str, names: dict[str, Any], where: str) -> None:
+    if name not in names:
+        raise ConfigError(f"{where}: unknown name '{name}'", suggest(name, names))

@@ -1,0 +1,211 @@
+"""The plan of a study: YAML as pydantic models. Every key has a default worth having."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from medgain.generators.base import Budget
+from medgain.runtime.device import Precision
+from medgain.study.validation import validate
+from medgain.tasks.base import TASKS, Task
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class PhantomSource(_Part):
+    """A data set of made-up images, drawn when the study starts."""
+
+    phantom: str = Field(description="name of the phantom (medgain list phantoms)")
+    count: int = Field(default=800, gt=0, description="how many images")
+    size_px: int = Field(default=64, ge=16, description="height and width in pixels")
+    seed: int = Field(default=0, ge=0, description="seed of the phantom")
+    options: dict[str, Any] = Field(default_factory=dict, description="the phantom's own options")
+
+
+class Official(_Part):
+    """The set's own test split; each repeat draws its own training subset and validation part."""
+
+    kind: Literal["official"] = "official"
+    seeds: int = Field(default=5, ge=1, description="how many repeats")
+    validation: float = Field(
+        default=0.2, gt=0, lt=1, description="share of the training groups held out of training"
+    )
+    on_leak: Literal["error", "drop"] = Field(
+        default="error",
+        description="refuse a leaking set, or drop the offending images from training",
+    )
+
+
+class CrossValidation(_Part):
+    """Stratified, grouped folds, repeated with other seeds."""
+
+    kind: Literal["cross-validation"]
+    folds: int = Field(default=5, ge=2, description="how many folds")
+    repeats: int = Field(default=1, ge=1, description="how often the folds are drawn anew")
+    validation: float = Field(
+        default=0.2, gt=0, lt=1, description="share of the training groups held out of training"
+    )
+    on_leak: Literal["error", "drop"] = Field(
+        default="error",
+        description="refuse contradicting duplicates, or drop the offending images from training",
+    )
+
+
+class GeneratorSpec(_Part):
+    """A generator that arms can use; trained once for each training part and class."""
+
+    model: str | None = Field(
+        default=None, description="registered generator; by default the name of the entry"
+    )
+    budget: Budget = Field(
+        default_factory=Budget, description="how long it trains: kimg, minutes, or both"
+    )
+    config: dict[str, Any] = Field(default_factory=dict, description="the generator's own settings")
+
+
+class Synthetic(_Part):
+    """Which synthetic images an arm adds, how many of each class, and how they are used."""
+
+    generator: str = Field(description="a name from the plan's generators")
+    ratio: float | dict[str, float] | None = Field(
+        default=None, description="synthetic per real training image, overall or per class"
+    )
+    count: int | dict[str, int] | None = Field(
+        default=None, description="how many for each class, instead of a ratio"
+    )
+    use: Literal["mix", "pretrain"] = Field(
+        default="mix", description="mix with the real images, or train on them first"
+    )
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Synthetic:
+        if self.ratio is not None and self.count is not None:
+            raise ValueError("give ratio or count, not both")
+        if self.ratio is None and self.count is None:
+            self.ratio = 1.0
+        amount = self.ratio if self.ratio is not None else self.count
+        values = amount.values() if isinstance(amount, dict) else [amount]
+        if any(value is None or value < 0 for value in values):
+            raise ValueError("ratio and count can't be negative")
+        return self
+
+
+class Arm(_Part):
+    """A recipe for the training data."""
+
+    policy: str | dict[str, Any] | None = Field(
+        default=None, description="augmentation policy: a registered name, or ranges of its own"
+    )
+    synthetic: Synthetic | None = Field(default=None, description="synthetic images to add")
+    oversample: float | None = Field(
+        default=None, gt=0, description="copies of training images to add, per real one"
+    )
+    same_as: str | None = Field(
+        default=None, description="the same recipe as that arm, with other seeds (an A/A control)"
+    )
+    reference: str | None = Field(
+        default=None, description="compare with this arm instead of the plan's reference"
+    )
+    fractions: list[float] | None = Field(
+        default=None, description="run at these fractions only (by default at all of the plan's)"
+    )
+
+
+class RuntimeSpec(_Part):
+    """Where a study runs. The numbers depend on these, so they are part of the plan."""
+
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, …")
+    threads: int = Field(default=1, ge=1, description="CPU threads of each worker")
+    precision: Precision = Field(default="auto", description="auto, fp32 or bf16, for generators")
+
+
+class Plan(_Part):
+    """A study: data, task, protocol, generators and arms."""
+
+    name: str = Field(description="name of the study")
+    dataset: str | PhantomSource = Field(description="an image set's folder, or a phantom")
+    task: dict[str, Any] = Field(
+        default_factory=lambda: {"kind": "classification"},
+        description="the task's settings; kind names the task",
+    )
+    protocol: Annotated[Official | CrossValidation, Field(discriminator="kind")] = Field(
+        default_factory=Official, description="how the data are split and how often"
+    )
+    fractions: list[float] = Field(
+        default=[1.0], min_length=1, description="shares of the training groups to study"
+    )
+    metric: str = Field(default="auroc", description="the primary metric")
+    secondary: list[str] = Field(
+        default=["accuracy", "balanced_accuracy", "sensitivity", "specificity"],
+        description="other metrics to compare the arms by",
+    )
+    reference: str = Field(default="real", description="the arm that others are compared with")
+    margin: float = Field(
+        default=0.01, gt=0, description="gains within ± this count as equivalent to none"
+    )
+    level: float = Field(default=0.95, gt=0.5, lt=1, description="confidence level of intervals")
+    bootstrap: int = Field(default=1000, ge=100, description="resamples of the test groups")
+    seed: int = Field(default=0, ge=0, description="root of every random number")
+    generators: dict[str, GeneratorSpec] = Field(
+        default_factory=dict, description="generators that arms can use, by name"
+    )
+    arms: dict[str, Arm] = Field(
+        default_factory=lambda: {"real": Arm()}, min_length=1, description="the arms, by name"
+    )
+    external: dict[str, str] = Field(
+        default_factory=dict, description="image sets that are scored and never trained on"
+    )
+    runtime: RuntimeSpec = Field(default_factory=RuntimeSpec, description="where it runs")
+
+    @field_validator("protocol", mode="before")
+    @classmethod
+    def _official_by_default(cls, value: Any) -> Any:
+        return {"kind": "official", **value} if isinstance(value, dict) else value
+
+    @field_validator("fractions")
+    @classmethod
+    def _fractions(cls, values: list[float]) -> list[float]:
+        if any(not 0 < value <= 1 for value in values):
+            raise ValueError("fractions lie above 0 and up to 1")
+        return sorted(set(values))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_arms(cls, data: Any) -> Any:
+        """YAML reads `real:` without braces as null; it means an arm without anything added."""
+        if isinstance(data, dict) and isinstance(data.get("arms"), dict):
+            arms = {key: {} if arm is None else arm for key, arm in data["arms"].items()}
+            return {**data, "arms": arms}
+        return data
+
+    def recipe(self, arm: str) -> Arm:
+        """Return what the arm called `arm` does, with `same_as` followed."""
+        spec = self.arms[arm]
+        return self.arms[spec.same_as] if spec.same_as else spec
+
+    def reference_of(self, arm: str) -> str | None:
+        """Return the arm that `arm` is compared with; None for the plan's reference itself."""
+        reference = self.arms[arm].reference or self.reference
+        return None if reference == arm else reference
+
+    def fractions_of(self, arm: str) -> list[float]:
+        """Return the fractions at which `arm` runs."""
+        own = self.arms[arm].fractions
+        return self.fractions if own is None else sorted(own)
+
+    def make_task(self) -> Task:
+        """Return the task with its validated settings."""
+        kind = TASKS.get(str(self.task.get("kind", "classification")))
+        return kind(validate(kind.Config, {"kind": "classification", **self.task}, "task"))
+
+
+class PlanFile(Plan):
+    """A plan as it stands in a file: with the presets that --preset may lay over it."""
+
+    presets: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="what --preset NAME lays over the plan"
+    )

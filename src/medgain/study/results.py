@@ -1,0 +1,83 @@
+"""Gather finished cells into `results.parquet` and `predictions.parquet`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medgain.runtime.files import atomic_path, read_json
+from medgain.study.cells import Cell, list_cells
+from medgain.study.folder import StudyFolder
+from medgain.study.plan import Plan
+
+COUNTS = (
+    "real_images",
+    "train_images",
+    "validation_images",
+    "test_images",
+    "synthetic_images",
+    "oversampled_images",
+    "steps",
+    "threshold",
+    "train_seconds",
+    "generator_seconds",
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """All cells of a study: `frame` as in results.parquet, `predictions` as in its own file."""
+
+    frame: pd.DataFrame
+    predictions: pd.DataFrame
+
+
+def gather(plan: Plan, folder: StudyFolder) -> Results:
+    """Read every finished cell of `plan`, write both tables, and return them."""
+    records = [(cell, _read(folder, cell)) for cell in list_cells(plan)]
+    frame = pd.DataFrame([row for cell, record in records for row in _rows(plan, cell, record)])
+    frames = [
+        pd.read_parquet(folder.cell(cell.name) / "predictions.parquet")
+        for cell, record in records
+        if record["status"] == "ok"
+    ]
+    predictions = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    for table, path in ((frame, folder.results_file), (predictions, folder.predictions_file)):
+        with atomic_path(path) as temporary:
+            table.to_parquet(temporary, index=False)
+    return Results(frame, predictions)
+
+
+def _read(folder: StudyFolder, cell: Cell) -> dict[str, Any]:
+    record: dict[str, Any] = read_json(folder.cell(cell.name) / "cell.json")
+    return record
+
+
+def _rows(plan: Plan, cell: Cell, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return one row per test set and metric; a failed cell has NaN for each, never no row."""
+    common = {
+        "cell": cell.name,
+        "arm": cell.arm,
+        "fraction": cell.where.fraction,
+        "fold": cell.where.fold,
+        "repeat": cell.where.repeat,
+        "status": record["status"],
+        "cause": record["cause"],
+        **{name: _number(record.get(name)) for name in COUNTS},
+    }
+    scores = record.get("scores")
+    if scores is None:
+        names = dict.fromkeys([plan.metric, *plan.secondary])
+        scores = {test: dict.fromkeys(names) for test in ("test", *plan.external)}
+    return [
+        {**common, "test_set": test, "metric": metric, "value": _number(value)}
+        for test, values in scores.items()
+        for metric, value in values.items()
+    ]
+
+
+def _number(value: Any) -> float:
+    return np.nan if value is None else float(value)

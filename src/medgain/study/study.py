@@ -1,0 +1,179 @@
+"""A study: run its plan to the end, resume it, and read what it found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from medgain.runtime.device import cpu_count
+from medgain.runtime.errors import ConfigError, MedgainError
+from medgain.runtime.files import read_json, write_json
+from medgain.runtime.progress import log, progress
+from medgain.study.cells import list_cells
+from medgain.study.conclusion import conclude
+from medgain.study.dataset import Prepared, prepare
+from medgain.study.environment import describe_environment, resolve_runtime
+from medgain.study.examples import write_policy_examples
+from medgain.study.executors import EXECUTORS
+from medgain.study.folder import StudyFolder
+from medgain.study.loading import load_plan
+from medgain.study.plan import Plan
+from medgain.study.results import Results, gather
+from medgain.study.stages import CellStage, GeneratorStage, Outcome, Stage, generator_stages
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study found: tables and verdicts, and the folder that holds them."""
+
+    folder: Path
+    results: Results
+    verdict: dict[str, Any]
+
+
+class Study:
+    """A plan that can be run.
+
+    Example:
+        >>> study = Study.load("recipes/pneumonia-dcgan.yaml", preset="smoke")  # doctest: +SKIP
+        >>> result = study.run("studies/cxr", workers=2)  # doctest: +SKIP
+        >>> result.verdict["comparisons"][0]["sentence"]  # doctest: +SKIP
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = resolve_runtime(plan)
+
+    @classmethod
+    def load(
+        cls,
+        source: Path | str | dict[str, Any],
+        *,
+        preset: str | None = None,
+        overrides: dict[str, Any] | None = None,
+    ) -> Study:
+        """Read a plan from a YAML file or a dict; see `medgain.study.loading.load_plan`."""
+        return cls(load_plan(source, preset=preset, overrides=overrides))
+
+    def run(
+        self,
+        out: Path | str,
+        *,
+        resume: bool = False,
+        workers: int | None = None,
+        executor: str | None = None,
+        retry_failed: bool = False,
+    ) -> StudyResult:
+        """Run every stage that is not finished, and write results and verdicts to `out`.
+
+        Args:
+            resume: go on in a folder that holds a study; finished stages are not run again.
+            workers: how many stages run at a time; by default one for each CPU's worth of
+                `runtime.threads` on a CPU, and one on a GPU. The numbers don't depend on it.
+            executor: a registered executor; by default `serial` for one worker.
+            retry_failed: run failed stages again, with the same seeds.
+
+        Raises:
+            ConfigError: `out` holds a study already and `resume` is not given.
+            LeakError: the data leak.
+        """
+        folder = StudyFolder(Path(out))
+        workers = workers or self._default_workers()
+        if workers < 1:
+            raise ConfigError(f"{workers} workers can't run a study", "use one or more")
+        if folder.plan_file.exists() and not resume:
+            raise ConfigError(
+                f"{out} holds a study already", "pass --resume to go on, or choose another --out"
+            )
+        with _lock(folder):
+            started = time.perf_counter()
+            environment = describe_environment(self.plan, workers)
+            before = read_json(folder.environment_file) if folder.environment_file.exists() else {}
+            write_json(folder.environment_file, environment)
+            prepared = prepare(self.plan, folder)
+            folder.write_plan(self.plan)
+            write_policy_examples(self.plan, folder, prepared)
+            run = EXECUTORS.get(executor or ("serial" if workers == 1 else "processes"))
+            for title, stages in self.stages(prepared):
+                with progress(title, len(stages)) as advance:
+                    for outcome in run(folder.path, stages, workers, retry_failed):
+                        advance(1, _note(outcome))
+            seconds = before.get("seconds", 0.0) + time.perf_counter() - started
+            write_json(folder.environment_file, {**environment, "seconds": seconds})
+            return self.conclude(folder.path)
+
+    def outline(self) -> list[str]:
+        """Return what `run` would do, a line each, without doing it."""
+        with TemporaryDirectory() as scratch:
+            folder = StudyFolder(Path(scratch))
+            prepared = prepare(self.plan, folder)
+            dataset = read_json(folder.dataset_file)
+            rounds = [f"{len(stages)} {title}" for title, stages in self.stages(prepared)]
+        lines = [
+            f"{dataset['images']:,} images; {dataset['leak_check']['statement']}",
+            f"{len(self.plan.arms)} arms, {len(self.plan.fractions)} fractions: to run are "
+            + ", then ".join(rounds),
+        ]
+        for part in dataset["parts"]:
+            per_class = ", ".join(f"{n} {name}" for name, n in part["train_per_class"].items())
+            lines.append(
+                f"fraction {part['fraction']:g}, fold {part['fold']}, repeat {part['repeat']}:"
+                f" {part['train_images']} train ({per_class}),"
+                f" {part['validation_images']} validation, {part['test_images']} test images"
+            )
+        return lines
+
+    def conclude(self, out: Path | str) -> StudyResult:
+        """Gather the finished cells in `out`, compare the arms, and write the verdicts."""
+        folder = StudyFolder(Path(out))
+        results = gather(self.plan, folder)
+        found = conclude(self.plan, results, read_json(folder.dataset_file))
+        write_json(folder.verdict_file, found)
+        return StudyResult(folder.path, results, found)
+
+    def stages(self, prepared: Prepared) -> Iterator[tuple[str, list[Stage]]]:
+        """Yield the rounds of stages: every generator that some cell needs, then the cells."""
+        cells = list_cells(self.plan)
+        needed: dict[GeneratorStage, None] = {}
+        for cell in cells:
+            needed.update(dict.fromkeys(generator_stages(self.plan, prepared, cell)))
+        if needed:
+            yield "generators", list(needed)
+        yield "cells", [CellStage(cell) for cell in cells]
+
+    def _default_workers(self) -> int:
+        if not self.plan.runtime.device.startswith("cpu"):
+            return 1
+        return max(1, cpu_count() // self.plan.runtime.threads)
+
+
+def open_study(path: Path | str) -> Study:
+    """Open the study that was run in `path`, with the plan as it was resolved then."""
+    return Study(StudyFolder(Path(path)).read_plan())
+
+
+def _note(outcome: Outcome) -> str:
+    if outcome.status == "failed":
+        log(f"failed: {outcome.stage.title}: {outcome.cause}")
+        return "failed, recorded"
+    return "cached" if outcome.status == "cached" else ""
+
+
+@contextmanager
+def _lock(folder: StudyFolder) -> Iterator[None]:
+    """Keep two runs out of one folder. The lock goes with the process, however it ends."""
+    import fcntl
+
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with (folder.path / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise MedgainError(
+                f"another run works in {folder.path}", "wait for it, or choose another --out"
+            ) from None
+        yield
