@@ -54,9 +54,9 @@ def test_a_full_disk_says_so_and_leaves_nothing(tmp_path):
     def fill(path):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(MedgainError, match="disk that holds .* is full.*free some space"):
-        with atomic_folder(tmp_path / "set") as temporary:
-            fill(temporary)
+    said = pytest.raises(MedgainError, match="disk that holds .* is full.*free some space")
+    with said, atomic_folder(tmp_path / "set") as temporary:
+        fill(temporary)
     assert _names(tmp_path) == []
 
 
