@@ -32,6 +32,7 @@ _ROWS = (
 # Root mean square of a cubic B-spline surface over nodes of unit variance: the mean of the
 # squared weights is (151/315) per axis, so the surface has standard deviation 151/315.
 _SPLINE_RMS = 151.0 / 315.0
+_FLIPS = ("flip_horizontal", "flip_vertical")
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,12 @@ class Parameters:
     @classmethod
     def identity(cls, n: int, size: tuple[int, int]) -> Parameters:
         """Return parameters that leave n images of `size` as they are."""
-        zero, one = torch.zeros(n), torch.ones(n)
-        no = torch.zeros(n, dtype=torch.bool)
-        # fmt: off
-        return cls(size, zero, zero, zero, zero, one, one, no, no,
-                   zero, one, one, one, zero, zero, zero)
-        # fmt: on
+        one = ("zoom_x", "zoom_y", "contrast", "saturation", "gamma")
+        flags = {name: torch.zeros(n, dtype=torch.bool) for name in _FLIPS}
+        names = [f.name for f in fields(cls) if f.name not in ("size", "noise_seed", *_FLIPS)]
+        names.remove("elastic_nodes")
+        values = {name: torch.full((n,), float(name in one)) for name in names}
+        return cls(size, **flags, **values)
 
     def to(self, device: torch.device | str) -> Parameters:
         """Return the same parameters on `device`."""
@@ -162,7 +163,7 @@ def draw_parameters(
     row["gamma"] = row["gamma"].exp_()
     if config.zoom_isotropic:
         row["zoom_y"] = row["zoom"]
-    for name in ("flip_horizontal", "flip_vertical"):
+    for name in _FLIPS:
         row[name] = row[name] > 0.5
     if config.probability < 1:
         _skip_some(row, config.probability, generator)

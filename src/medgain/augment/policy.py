@@ -13,10 +13,11 @@ from medgain.augment.config import PolicyConfig, parse_config
 from medgain.augment.intensity import change_intensity
 from medgain.augment.named import POLICIES
 from medgain.augment.parameters import Parameters, draw_parameters
-from medgain.runtime.errors import ConfigError, DataError
+from medgain.runtime.errors import ConfigError, DataError, suggest
 
 Batch = TypeVar("Batch", torch.Tensor, np.ndarray)
 _WHOLE_MAX = {torch.uint8: 255.0, torch.uint16: 65535.0}
+_APPLIERS = ("auto", "torch", "opencv")
 _LABEL_DTYPES = (torch.uint8, torch.uint16, torch.int16, torch.int32, torch.int64, torch.bool)
 
 
@@ -103,13 +104,13 @@ class Policy:
         Raises:
             DataError: shapes, dtypes or counts don't fit together.
         """
-        batch = torch.from_numpy(images) if isinstance(images, np.ndarray) else images
+        batch = _tensor(images)
         _check_images(batch, params)
         done = self._apply_images(batch, params, value_range, applier)
         result: Batch = done.numpy() if isinstance(images, np.ndarray) else done
         if masks is None:
             return result
-        labels = torch.from_numpy(masks) if isinstance(masks, np.ndarray) else masks
+        labels = _tensor(masks)
         _check_masks(labels, batch)
         moved = self._apply_masks(labels, params, applier)
         return result, moved.numpy() if isinstance(masks, np.ndarray) else moved
@@ -157,8 +158,7 @@ class Policy:
 
     def _apply_masks(self, masks: torch.Tensor, params: Parameters, applier: str) -> torch.Tensor:
         fill = float(self.config.mask_cval)
-        # what OpenCV and grid_sample take; double holds every label exactly
-        exact = masks if masks.dtype in (torch.uint8, torch.uint16) else masks.double()
+        exact = _labels_for_resampling(masks)
         moved = self._resample(exact[:, None], params, fill, nearest=True, applier=applier)[:, 0]
         return moved.clone() if moved.data_ptr() == masks.data_ptr() else moved.to(masks.dtype)
 
@@ -189,11 +189,35 @@ class Policy:
             return (moved.round() if whole and not nearest else moved).to(images.dtype)
 
 
+def _tensor(batch: torch.Tensor | np.ndarray) -> torch.Tensor:
+    """Return `batch` as a tensor over the same memory, or over a copy where torch needs one."""
+    if isinstance(batch, torch.Tensor):
+        return batch
+    if not batch.flags.writeable or any(stride < 0 for stride in batch.strides):
+        batch = np.array(batch)  # a slice of a mapped image set is read-only
+    return torch.from_numpy(batch)
+
+
+def _labels_for_resampling(masks: torch.Tensor) -> torch.Tensor:
+    """Return the labels in a dtype that an applier takes and that holds each exactly."""
+    if masks.dtype in (torch.uint8, torch.uint16):
+        return masks
+    if masks.dtype == torch.bool:
+        return masks.to(torch.uint8)
+    if masks.device.type == "cpu" and masks.numel():  # elsewhere, looking would mean waiting
+        low, high = (int(end) for end in masks.aminmax())
+        if low >= 0 and high <= 65535:
+            return masks.to(torch.uint16)
+    return masks.double()
+
+
 def _use_opencv(images: torch.Tensor, applier: str) -> bool:
+    if applier not in _APPLIERS:
+        raise DataError(f"unknown applier '{applier}'", suggest(applier, _APPLIERS))
     fits = (
         images.device.type == "cpu"
         and not (images.requires_grad and torch.is_grad_enabled())
-        and images.dtype in (torch.uint8, torch.uint16, torch.float32, torch.float64)
+        and images.dtype in with_opencv.DTYPES
         and max(images.shape[-2:]) <= with_opencv.MAX_SIDE_PX
     )
     if applier == "opencv" and not fits:

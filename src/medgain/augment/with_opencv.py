@@ -14,7 +14,8 @@ from medgain.augment.config import FillMode
 from medgain.augment.geometry import sampling_matrix, sampling_positions
 from medgain.augment.parameters import Parameters
 
-DTYPES = (np.uint8, np.uint16, np.float32, np.float64)
+# not 64-bit floats, for which OpenCV rounds positions to 1/32 px
+DTYPES = (torch.uint8, torch.uint16, torch.float32)
 MAX_SIDE_PX = 32766  # OpenCV keeps positions in 16-bit integers
 _BORDERS = {
     "constant": cv2.BORDER_CONSTANT,
@@ -85,7 +86,8 @@ def resample(
 
 
 def _channels_beside(images: NDArray[np.generic]) -> bool:
-    return 1 < images.shape[1] <= 4 and images.transpose(0, 2, 3, 1).flags.c_contiguous
+    # for other numbers of channels OpenCV rounds positions to 1/32 px
+    return images.shape[1] in (3, 4) and images.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
 def _takes_in_place(images: NDArray[np.generic]) -> bool:
