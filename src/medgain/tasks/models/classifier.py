@@ -1,0 +1,113 @@
+"""A classifier: normalisation, a backbone, dropout and one dense layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from medgain.runtime.errors import ConfigError
+from medgain.tasks.models.base import Backbone, ModelRequest, find_model
+
+
+@dataclass(frozen=True)
+class ClassifierSpec:
+    """All that is needed to build the same network again; its weights are stored apart.
+
+    Args:
+        model: "cnn", "torchvision:NAME" or "timm:NAME".
+        classes: class names, in the order of the outputs.
+        positive: position of the positive class.
+        channels: of the images, 1 or 3.
+        size_px: height and width of the images it was trained on.
+        width: of the CNN, or None.
+        dropout: share of features dropped in training.
+    """
+
+    model: str
+    classes: tuple[str, ...]
+    positive: int
+    channels: int
+    size_px: tuple[int, int]
+    width: int | None = None
+    dropout: float = 0.0
+
+
+class Classifier(nn.Module):
+    """Images in [0, 1], (N, C, H, W), to one logit per class, (N, K).
+
+    Args:
+        spec: what it is.
+        backbone: the network in front of the head.
+        mean, std: normalisation, one value per channel of the *images*, or of the backbone.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(
+        self, spec: ClassifierSpec, backbone: Backbone, mean: Sequence[float], std: Sequence[float]
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.channels = backbone.channels
+        self.body = backbone.body
+        self.register_buffer("mean", torch.tensor(list(mean)).reshape(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(list(std)).reshape(1, -1, 1, 1))
+        self.feature_count = _count_features(self.body, backbone.channels, spec)
+        self.dropout = nn.Dropout(spec.dropout)
+        self.head = nn.Linear(self.feature_count, len(spec.classes))
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the penultimate layer's output, float32, (N, D)."""
+        if images.shape[1] < self.channels:
+            images = images.expand(-1, self.channels, -1, -1)
+        normal = (images - self.mean) / self.std
+        normal = normal.contiguous(memory_format=torch.channels_last)
+        return self.body(normal).flatten(1).float()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits, float32, (N, K)."""
+        features = self.dropout(self.features(images))
+        # bf16 logits would tie images whose ranks AUROC compares
+        with torch.autocast(images.device.type, enabled=False):
+            return self.head(features)
+
+
+def build_classifier(
+    spec: ClassifierSpec,
+    *,
+    weights: str | None,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Classifier:
+    """Build the network from torch's global random state (seed it in a forked scope).
+
+    Args:
+        weights: a file, "download", or None for random weights.
+        mean, std: of the training part; pretrained weights bring their own instead.
+
+    Raises:
+        ConfigError: no such model, weights that don't fit, or images too small for it.
+    """
+    family, name = find_model(spec.model)
+    backbone = family.build(ModelRequest(name, spec.channels, spec.size_px, spec.width, weights))
+    return Classifier(spec, backbone, backbone.mean or mean, backbone.std or std)
+
+
+def _count_features(body: nn.Module, channels: int, spec: ClassifierSpec) -> int:
+    """Return D, by passing one blank image through, which also proves that the size suits."""
+    height, width = spec.size_px
+    body.eval()
+    try:
+        with torch.no_grad():
+            features = body(torch.zeros(1, channels, height, width))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise ConfigError(
+            f"the model {spec.model} can't take images of {width}×{height} px"
+            f" ({str(error).splitlines()[0]})",
+            "import the images at another --size, or choose another task.model",
+        ) from None
+    return int(features.flatten(1).shape[1])
