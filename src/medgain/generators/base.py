@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -50,13 +50,15 @@ class GeneratorConfig(BaseModel):
 
 @dataclass(frozen=True)
 class FitReport:
-    """What training cost and how it went. `seconds` is wall time, `history` losses by kimg."""
+    """What training cost and how it went. `seconds` is wall time, `history` losses by kimg,
+    `notes` whatever was done otherwise than configured (a batch size lowered)."""
 
     seconds: float
     images_seen: int
     steps: int
     peak_memory_mb: float
     history: dict[str, list[float]]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class FitContext:
 
     seed: int
     folder: Path | None = None
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: Precision = "auto"
     resume: bool = True
     quiet: bool = False

@@ -1,0 +1,62 @@
+"""Batches of the training part: a stream of shuffled epochs that can be put down and resumed."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+
+class Batches:
+    """An endless stream of full batches from shuffled epochs.
+
+    Images are kept whole as integers on `device`, (N, H, W, C); a batch is (B, C, H, W) float32
+    in [-1, 1] and, because channels come last in the store, already channels last in memory.
+
+    Args:
+        images: uint8 or uint16, (N, H, W, C).
+        batch_size: at most N.
+        random: a CPU generator; the only source of the order.
+    """
+
+    def __init__(
+        self, images: np.ndarray, batch_size: int, random: torch.Generator, device: torch.device
+    ) -> None:
+        self.max_value = int(np.iinfo(images.dtype).max)
+        integers = np.array(images, dtype=np.uint8 if images.dtype == np.uint8 else np.int32)
+        self.images = torch.from_numpy(integers).to(device)
+        self.batch_size = batch_size
+        self.random = random
+        self._order = torch.empty(0, dtype=torch.int64)
+        self._position = 0
+
+    def next(self) -> torch.Tensor:
+        """Return the next batch; an epoch's rest is filled up from the next epoch."""
+        while self._position + self.batch_size > len(self._order):
+            rest = self._order[self._position :]
+            epoch = torch.randperm(len(self.images), generator=self.random)
+            self._order, self._position = torch.cat([rest, epoch]), 0
+        chosen = self._order[self._position : self._position + self.batch_size]
+        self._position += self.batch_size
+        return self.at(chosen)
+
+    def at(self, indices: torch.Tensor) -> torch.Tensor:
+        """Return the images at `indices` as (B, C, H, W) float32 in [-1, 1]."""
+        stored = self.images[indices.to(self.images.device)]
+        return stored.permute(0, 3, 1, 2).float().mul_(2 / self.max_value).sub_(1)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return what `restore` needs to go on with the same stream."""
+        return {"order": self._order[self._position :].clone(), "random": self.random.get_state()}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on where `state` was taken."""
+        self._order, self._position = state["order"], 0
+        self.random.set_state(state["random"])
+
+
+def to_pixels(images: torch.Tensor, dtype: np.dtype) -> np.ndarray:
+    """Return (B, C, H, W) in [-1, 1] as stored pixels (B, H, W, C), rounded to nearest."""
+    max_value = int(np.iinfo(dtype).max)
+    scaled = images.double().clamp(-1, 1).add(1).mul(max_value / 2).add(0.5).floor()
+    pixels: np.ndarray = scaled.permute(0, 2, 3, 1).cpu().numpy().astype(dtype)
+    return np.ascontiguousarray(pixels)

@@ -1,0 +1,168 @@
+"""A generator's run from the outside: choose the training part, train, save; load and sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from medgain.data.imageset import ImageSet
+from medgain.generators.base import (
+    CONFIG_NAME,
+    GENERATORS,
+    Budget,
+    FitContext,
+    FitReport,
+    Generator,
+)
+from medgain.generators.per_class import PerClass
+from medgain.generators.saved import load_generator
+from medgain.runtime.errors import ConfigError, DataError, suggest
+
+
+@dataclass(frozen=True)
+class GeneratorRun:
+    """A finished run. `used` says in a sentence which images were trained on."""
+
+    folder: Path
+    report: FitReport
+    used: str
+
+
+def training_part(
+    image_set: ImageSet, *, split: str | None = None, label: str | None = None
+) -> tuple[ImageSet, str]:
+    """Return the images that a generator may learn from, and a sentence saying which they are.
+
+    A set with a split of its own gives its train and val parts, or `split`; never its test part.
+
+    Raises:
+        DataError: the test part is asked for, or nothing is left; says what there is.
+    """
+    splits = image_set.splits
+    parts = sorted({str(part) for part in splits} - {""})
+    if split == "test":
+        raise DataError(
+            "a generator must not be trained on the test part: its images would come back in"
+            " training",
+            "use --split train, or leave --split out",
+        )
+    if split is not None and split not in parts:
+        raise DataError(
+            f"'{image_set.card.name}' has no part '{split}'",
+            f"its parts: {', '.join(parts)}" if parts else "it has no split; leave --split out",
+        )
+    chosen = [split] if split else [part for part in parts if part in ("train", "val")]
+    if parts and not chosen:
+        raise DataError(
+            f"'{image_set.card.name}' has the parts {', '.join(parts)}, and no training part",
+            "name one with --split",
+        )
+    keep = np.isin(splits.astype(str), chosen) if parts else np.ones(len(image_set), dtype=bool)
+    where = f"its {' and '.join(chosen)} part" if parts else "all of it (it has no split)"
+    if label is not None:
+        if label not in image_set.classes:
+            raise DataError(
+                f"'{image_set.card.name}' has no class '{label}'",
+                suggest(label, image_set.classes),
+            )
+        keep &= image_set.records["label"].to_numpy() == label
+    count = int(keep.sum())
+    of_class = f" of class '{label}'" if label is not None else ""
+    used = f"{count} images{of_class} of '{image_set.card.name}': {where}"
+    if not count:
+        raise DataError(f"nothing to train on: {used}", "choose another --split or --label")
+    return image_set.take(keep, step=f"training part for a generator: {where}{of_class}"), used
+
+
+def build_generator(name: str, settings: Mapping[str, Any], *, per_class: bool) -> Generator:
+    """Return a new generator with `settings` over its defaults.
+
+    Raises:
+        ConfigError: no such generator, an unknown setting, or a value that does not fit.
+    """
+    kind = GENERATORS.get(name)
+    config = validated(kind.Config, settings, "config")
+    return PerClass(name, config) if per_class else kind(config)
+
+
+def train_generator(
+    image_set: ImageSet,
+    name: str,
+    context: FitContext,
+    *,
+    label: str | None = None,
+    split: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> GeneratorRun:
+    """Train the generator called `name` on the training part of `image_set`, and save it.
+
+    Args:
+        context: its folder receives the run and the trained generator.
+        label: train on this class; without it, one generator per class present.
+        split: the part to train on; see `training_part`.
+        settings: {"config": {...}, "budget": {...}} over the defaults.
+
+    Raises:
+        DataError, ConfigError: what is asked for can't be done; nothing was written.
+        TrainingFailure: training diverged or collapsed.
+    """
+    settings = dict(settings or {})
+    unknown = sorted(set(settings) - {"config", "budget"})
+    if unknown:
+        raise ConfigError(
+            f"unknown setting '{unknown[0]}'", "settings begin with 'config.' or 'budget.'"
+        )
+    budget = validated(Budget, settings.get("budget") or {}, "budget")
+    real, used = training_part(image_set, split=split, label=label)
+    several = label is None and len(set(real.records["label"])) > 1
+    generator = build_generator(name, settings.get("config") or {}, per_class=several)
+    assert context.folder is not None, "a run needs a folder"
+    _refuse_other_run(context)
+    report = generator.fit(real, budget, context)
+    generator.save(context.folder)
+    return GeneratorRun(context.folder, report, used)
+
+
+def sample_run(folder: Path, count: int, *, seed: int, label: str | None = None) -> ImageSet:
+    """Return `count` images from the generator saved in `folder`, of class `label` if given."""
+    labels = [label] * max(count, 0) if label is not None else None
+    return load_generator(folder).sample(count, seed=seed, labels=labels)
+
+
+def validated(model: type[BaseModel], values: Any, prefix: str) -> Any:
+    """Return `model` made from `values`.
+
+    Raises:
+        ConfigError: an unknown key (with the nearest known one), or a value that does not fit.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"'{prefix}' is {values!r}", f"write --set {prefix}.KEY=VALUE")
+    for key in values:
+        if key not in model.model_fields:
+            raise ConfigError(f"unknown key '{prefix}.{key}'", suggest(key, model.model_fields))
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([prefix, *map(str, first["loc"])])
+        raise ConfigError(
+            f"'{key}' can't be {first.get('input')!r}: {first['msg'].lower()}",
+            "give another value with --set",
+        ) from None
+
+
+def _refuse_other_run(context: FitContext) -> None:
+    folder = context.folder
+    if folder is None or context.resume or not folder.exists():
+        return
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    kind = "a trained generator" if (folder / CONFIG_NAME).exists() else "files"
+    raise ConfigError(
+        f"{folder} holds {kind} already", "pass --resume to go on, or choose another --out"
+    )

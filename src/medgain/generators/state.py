@@ -1,0 +1,102 @@
+"""All state of a run, to a checkpoint and back: going on gives an unbroken run's numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medgain.generators.checkpoint import (
+    Tensors,
+    below,
+    load_tensors,
+    optimiser_state,
+    prefixed,
+    restore_network,
+    restore_optimiser,
+    save_tensors,
+)
+from medgain.generators.watch import Diversity
+from medgain.runtime.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from medgain.generators.loop import Trainer
+
+FORMAT_VERSION = 1
+
+
+def save_run(trainer: Trainer, path: Path) -> None:
+    """Write networks, averages, optimisers, random states, counters and history to `path`."""
+    tensors: Tensors = {}
+    for name, network in trainer.model.networks.items():
+        tensors |= prefixed(f"network/{name}", network.state_dict())
+    for name, network in trainer.ema.networks.items():
+        tensors |= prefixed(f"ema/{name}", dict(network.named_parameters()))
+    settings: dict[str, Any] = {}
+    for name, optimiser in trainer.optimisers.items():
+        state, settings[name] = optimiser_state(optimiser)
+        tensors |= prefixed(f"optimiser/{name}", state)
+    tensors |= prefixed("random", {n: r.get_state() for n, r in trainer.random.items()})
+    tensors |= prefixed("batches", trainer.batches.state())
+    tensors |= prefixed("window", trainer.window)
+    counters = trainer.counters
+    description = {
+        "format_version": FORMAT_VERSION,
+        "identity": trainer.identity,
+        "step": counters.step,
+        "images_seen": counters.images_seen,
+        "seconds": counters.seconds,
+        "history": counters.history,
+        "looks": [[look.spread, look.nearest] for look in trainer.looks],
+        "optimisers": settings,
+    }
+    save_tensors(path, tensors, description)
+
+
+def load_run(trainer: Trainer, path: Path) -> None:
+    """Bring `trainer` to where `save_run` left it.
+
+    Raises:
+        DataError: the file is damaged.
+        ConfigError: it belongs to another run; names what differs.
+    """
+    tensors, description = load_tensors(path)
+    _check_identity(trainer.identity, description.get("identity", {}), path)
+    try:
+        for name, network in trainer.model.networks.items():
+            restore_network(network, below(f"network/{name}", tensors))
+        for name, network in trainer.ema.networks.items():
+            saved = below(f"ema/{name}", tensors)
+            for key, parameter in network.named_parameters():
+                parameter.data.copy_(saved[key])
+            for mine, live in zip(
+                network.buffers(), trainer.model.networks[name].buffers(), strict=True
+            ):
+                mine.copy_(live)
+        for name, optimiser in trainer.optimisers.items():
+            settings = description["optimisers"][name]
+            restore_optimiser(optimiser, below(f"optimiser/{name}", tensors), settings)
+        for name, random in trainer.random.items():
+            random.set_state(tensors[f"random/{name}"])
+        trainer.batches.restore(below("batches", tensors))
+        device = trainer.context.device
+        trainer.window = {n: t.to(device) for n, t in below("window", tensors).items()}
+        counters = trainer.counters
+        counters.step, counters.images_seen = description["step"], description["images_seen"]
+        counters.seconds, counters.history = description["seconds"], description["history"]
+        trainer.looks = [Diversity(*look) for look in description["looks"]]
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise DataError(
+            f"the checkpoint {path} lacks part of the run's state ({error})",
+            "remove it and train again",
+        ) from None
+
+
+def _check_identity(mine: dict[str, Any], saved: dict[str, Any], path: Path) -> None:
+    differing = [key for key in mine if mine[key] != saved.get(key)]
+    if differing:
+        key = differing[0]
+        raise ConfigError(
+            f"{path} is the checkpoint of another run: its {key} is {saved.get(key)!r},"
+            f" not {mine[key]!r}",
+            "choose another folder, or remove the checkpoint to begin anew",
+        )
