@@ -79,3 +79,15 @@ def test_clip_can_be_left_out() -> None:
     batch = images()
     assert applied(batch, {"brightness": 1.0}, brightness=0.9).max() <= 1
     assert applied(batch, {"brightness": 1.0, "clip": False}, brightness=0.9).max() > 1.5
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_tables_for_8_bit_are_the_same_steps(channels: int) -> None:
+    policy = Policy(PolicyConfig(brightness=0.2, contrast=0.5, gamma=0.5))
+    grey = (images(channels) * 255).to(torch.uint8)
+    params = policy.draw(2, SIZE, torch.Generator().manual_seed(0))
+    by_table = policy.apply(grey, params)
+    by_steps = policy.apply(grey, params, applier="torch")
+    assert int((by_table.int() - by_steps.int()).abs().max()) <= 1
+    beside = grey.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(policy.apply(beside, params), by_table)

@@ -77,7 +77,9 @@ class Parameters:
         return cls(size, **flags, **values)
 
     def to(self, device: torch.device | str) -> Parameters:
-        """Return the same parameters on `device`."""
+        """Return the same parameters on `device`; themselves where they are there already."""
+        if self.rotation_deg.device == torch.device(device):
+            return self
         moved = {name: tensor.to(device) for name, tensor in self._tensors().items()}
         return replace(self, **moved)  # type: ignore[arg-type]
 

@@ -10,7 +10,7 @@ import torch
 
 from medgain.augment import with_opencv, with_torch
 from medgain.augment.config import PolicyConfig, parse_config
-from medgain.augment.intensity import change_intensity
+from medgain.augment.intensity import change_intensity, is_pointwise, value_tables
 from medgain.augment.named import POLICIES
 from medgain.augment.parameters import Parameters, draw_parameters
 from medgain.runtime.errors import ConfigError, DataError, suggest
@@ -145,12 +145,18 @@ class Policy:
         moved = self._resample(images, params, fill, nearest=False, applier=applier)
         if not self.config.has_intensity or not len(images):
             return moved.clone() if moved is images else moved
-        on_device = (
-            params if params.rotation_deg.device == images.device else params.to(images.device)
-        )
+        params = params.to(images.device)
+        if (
+            images.dtype == torch.uint8
+            and _use_opencv(images, applier)
+            and is_pointwise(self.config, images.shape[1])
+        ):
+            mean = moved.float().mean(dim=(1, 2, 3)) / 255
+            tables = value_tables(mean, params, self.config, 255).to(torch.uint8)
+            return torch.from_numpy(with_opencv.look_up(moved.numpy(), tables.numpy()))
         wide = moved if moved.dtype in (torch.float32, torch.float64) else moved.float()
         with torch.autocast(images.device.type, enabled=False):
-            wide = change_intensity((wide - low) / (high - low), on_device, self.config)
+            wide = change_intensity((wide - low) / (high - low), params, self.config)
         wide = wide * (high - low) + low
         if whole_max:
             wide = wide.round().clamp(0, whole_max)
@@ -168,8 +174,7 @@ class Policy:
         """Resample by whichever applier suits; returns `images` itself where nothing moves."""
         if not len(images) or not self.config.has_geometry:
             return images
-        if params.rotation_deg.device != images.device:
-            params = params.to(images.device)
+        params = params.to(images.device)
         if _use_opencv(images, applier):
             done = with_opencv.resample(
                 images.detach().numpy(),

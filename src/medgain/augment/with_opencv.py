@@ -85,6 +85,17 @@ def resample(
     return out
 
 
+def look_up(images: NDArray[np.uint8], tables: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return `images` (N, C, H, W) with each value replaced from its image's table (N, 256)."""
+    if not _takes_in_place(images):
+        images = np.ascontiguousarray(images)
+    out = np.empty_like(images)
+    with opencv_threads():
+        for i, source, target in _planes(images, out):
+            cv2.LUT(source, tables[i], target)
+    return out
+
+
 def _channels_beside(images: NDArray[np.generic]) -> bool:
     # for other numbers of channels OpenCV rounds positions to 1/32 px
     return images.shape[1] in (3, 4) and images.transpose(0, 2, 3, 1).flags.c_contiguous
