@@ -1,0 +1,193 @@
+"""The answer: a headline, a sentence per arm, the gains with intervals, the exchange rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from medgain.report.frame import Block, Frame
+from medgain.report.wording import (
+    VERDICTS,
+    control_passed,
+    control_sentence,
+    count,
+    gain,
+    interval,
+    listing,
+    metric_name,
+    number,
+    p_relation,
+    plural,
+    points,
+    score,
+    share,
+    unit_name,
+)
+
+SIGNS = {"helps": "▲", "hurts": "▼", "equivalent": "=", "no evidence": "○"}
+KINDS = {"helps": "helps", "hurts": "hurts", "equivalent": "equal", "no evidence": "open"}
+
+
+def answer(frame: Frame) -> Block:
+    """Return headline, lead, and the verdicts by fraction (primary metric, first test set)."""
+    rows = primary_rows(frame)
+    groups = []
+    for fraction in frame.files.fractions:
+        chosen = [row for row in rows if float(row["fraction"]) == fraction]
+        if chosen:
+            ordered = sorted(chosen, key=lambda row: row.get("control") == "aa")
+            groups.append(
+                {
+                    "title": frame.fraction_line(fraction),
+                    "reference": _reference_line(frame, chosen[0]),
+                    "rows": [_verdict_row(frame, row) for row in ordered],
+                }
+            )
+    arms = [row for row in rows if row.get("control") != "aa"]
+    return {"headline": headline(frame, arms), "lead": _lead(frame, arms), "groups": groups}
+
+
+def headline(frame: Frame, rows: list[dict[str, Any]]) -> str:
+    """Return the study's answer in a sentence; finding nothing is told as plainly as a gain."""
+    compared = [row for row in rows if number(row.get("gain")) is not None]
+    if not compared:
+        return "No verdict: no arm could be compared with the reference."
+    reference = frame.files.reference
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    by_verdict = {kind: [r for r in compared if r.get("verdict") == kind] for kind in VERDICTS}
+    worse = _where(frame, by_verdict["hurts"])
+    tail = f" Worse than {reference}: {worse}." if worse else ""
+    if by_verdict["helps"]:
+        verb = "helps" if len({r["arm"] for r in by_verdict["helps"]}) == 1 else "help"
+        return f"{_where(frame, by_verdict['helps'])} {verb} beyond {reference}.{tail}"
+    if len(by_verdict["equivalent"]) == len(compared):
+        margin = points(frame.files.verdict.get("margin")).removeprefix("+")
+        both = listing([*arms, reference])
+        return f"{both} are equivalent: they differ by less than {margin} points."
+    who = arms[0] if len(arms) == 1 else f"any of the {len(arms)} arms"
+    return f"No evidence that {who} helps beyond {reference}.{tail}"
+
+
+def _where(frame: Frame, rows: list[dict[str, Any]]) -> str:
+    """Return "real (at 5 % and 20 %) and dcgan (at 5 %)": arms with their fractions."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(row["arm"], []).append(share(row["fraction"]))
+    if len(frame.files.fractions) == 1:
+        return listing(list(found))
+    return listing([f"{arm} (at {listing(where)})" for arm, where in found.items()])
+
+
+def _lead(frame: Frame, rows: list[dict[str, Any]]) -> list[str]:
+    """Return the sentences under the headline: what was compared, and what could be seen."""
+    verdict = frame.files.verdict
+    unit = unit_name(frame.unit(frame.files.metric))
+    lines = [
+        f"Gains are differences in {frame.heading()} from {frame.files.reference}, in {unit}"
+        + (" (hundredths)" if unit == "points" else "")
+        + ", between models trained alike on the same images."
+    ]
+    smallest = number(verdict.get("detectable_gain"))
+    if smallest is not None:
+        shown = points(smallest, frame.unit(frame.files.metric)).removeprefix("+")
+        lines.append(
+            f"A true gain of {shown} {unit} would have been found four times in five; "
+            "a smaller one may be there unseen."
+        )
+    needed = _repeats_line(rows)
+    margin = points(verdict.get("margin")).removeprefix("+")
+    if needed and number(verdict.get("margin")) is not None:
+        lines.append(f"To find a gain of {margin} points as surely: {needed}.")
+    return lines
+
+
+def _repeats_line(rows: list[dict[str, Any]]) -> str:
+    """Return what the most demanding comparison needs, in the study's own words."""
+    needed = [row["repeats_for_margin"] for row in rows if row.get("repeats_for_margin")]
+    needed = [item if isinstance(item, dict) else {"repeats": item} for item in needed]
+    known = [item for item in needed if number(item.get("repeats")) is not None]
+    if not known:
+        return str(needed[0].get("text") or "") if needed else ""
+    most = max(known, key=lambda item: float(item["repeats"]))
+    text = plural(most["repeats"], "paired training")
+    return text if len(known) == len(needed) else f"{text} or more"
+
+
+def primary_rows(frame: Frame) -> list[dict[str, Any]]:
+    """Return the comparisons in the primary metric on the first test set."""
+    first = frame.files.test_sets[0] if frame.files.test_sets else ""
+    return [
+        row
+        for row in frame.files.comparisons
+        if row["metric"] == frame.files.metric and row["test_set"] == first
+    ]
+
+
+def _reference_line(frame: Frame, row: dict[str, Any]) -> str:
+    return f"{frame.heading()} of {frame.files.reference}: {score(row.get('reference_mean'))}"
+
+
+def _verdict_row(frame: Frame, row: dict[str, Any]) -> Block:
+    """Return one line of the answer: the sign, the sentence, and what qualifies it."""
+    if row.get("control") == "aa":
+        passed = control_passed(row)
+        sign, kind = {True: ("✓", "passed"), False: ("✗", "hurts"), None: ("?", "open")}[passed]
+        word = {True: "passed", False: "failed", None: "not checked"}[passed]
+        return _line(frame, row, sign, kind, word, control_sentence(row))
+    verdict = row.get("verdict", "no evidence")
+    if number(row.get("gain")) is None:
+        sentence = row.get("sentence") or "It could not be compared."
+        return _line(frame, row, "–", "open", "not compared", sentence)
+    sign, kind = SIGNS.get(verdict, "○"), KINDS.get(verdict, "open")
+    return _line(frame, row, sign, kind, verdict, verdict_sentence(frame, row))
+
+
+def verdict_sentence(frame: Frame, row: dict[str, Any]) -> str:
+    """Return a comparison as a sentence, its numbers as people read them."""
+    if number(row.get("ci_low")) is None:
+        return str(row.get("sentence") or f"{row['arm']}: no interval could be made.")
+    unit, level = frame.unit(row["metric"]), frame.files.verdict.get("level") or 0.95
+    name, reference = metric_name(row["metric"]), row["reference"]
+    chance = f"p {p_relation(row.get('p_holm'))} after Holm, {plural(row.get('repeats'), 'pair')}"
+    measured = gain(row["gain"], row["ci_low"], row["ci_high"], unit, level)
+    size = f"{points(abs(row['gain']), unit).removeprefix('+')} {unit_name(unit)}"
+    bounds = f"{share(level)} interval of the gain {interval(row['ci_low'], row['ci_high'], unit)}"
+    if row.get("verdict") in ("helps", "hurts"):
+        word = "better" if row["gain"] > 0 else "worse"
+        return f"{name} is {size} {word} than with {reference} ({bounds}; {chance})."
+    if row.get("verdict") == "equivalent":
+        return f"No difference that matters from {reference}: {measured}."
+    return f"No evidence that it helps or hurts: {measured} against {reference}; {chance}."
+
+
+def _line(
+    frame: Frame, row: dict[str, Any], sign: str, kind: str, word: str, sentence: str
+) -> Block:
+    worth = worth_text(row)
+    failed = number(row.get("failed_cells")) or 0
+    return {
+        "arm": row["arm"],
+        "swatch": frame.swatches.get(row["arm"], ""),
+        "sign": sign,
+        "kind": kind,
+        "word": word,
+        "sentence": sentence,
+        "worth": f"{worth[0].upper()}{worth[1:]}." if worth and row.get("control") != "aa" else "",
+        "failed": f"{plural(failed, 'paired training')} failed and could not count."
+        if failed
+        else "",
+    }
+
+
+def worth_text(row: dict[str, Any]) -> str:
+    """Return "worth 43 real images (95 % interval 12 to 90)", or nothing without a rate."""
+    worth = row.get("worth_real_images") or {}
+    if worth.get("text"):
+        return str(worth["text"]).rstrip(".")
+    estimate = number(worth.get("estimate"))
+    if estimate is None:
+        return ""
+    text = f"{'worth' if estimate >= 0 else 'costs'} {count(abs(estimate))} real images"
+    low, high = number(worth.get("low")), number(worth.get("high"))
+    if low is None or high is None:
+        return text
+    return f"{text} ({share(0.95)} interval {count(low)} to {count(high)})"

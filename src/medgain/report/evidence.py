@@ -1,0 +1,276 @@
+"""The evidence behind the answer: scores, classes, confusion, ROC curves, training curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medgain.report.charts import Line, line_chart, roc_chart
+from medgain.report.frame import Block, Frame
+from medgain.report.scoring import (
+    CLASS_SCORES,
+    CellScores,
+    cell_scores,
+    class_columns,
+    roc_grid,
+    summary,
+)
+from medgain.report.wording import count, metric_name, plural, score
+
+_STEPS_SHOWN = 60
+_X_AXES = ("step", "steps", "epoch", "kimg", "images_seen")
+
+
+def score_tables(frame: Frame) -> list[Block]:
+    """Return one table per test set and fraction: every metric, mean ± standard deviation."""
+    tables = []
+    for test_set, fraction in frame.views():
+        scores = frame.ok_results
+        scores = scores[(scores["test_set"] == test_set) & (scores["fraction"] == fraction)]
+        rows = []
+        for arm in frame.files.arms:
+            mine = scores[scores["arm"] == arm]
+            values = [mine.loc[mine["metric"] == metric, "value"] for metric in frame.metrics]
+            planned = _cells(frame, arm, fraction)
+            if not planned and mine.empty:
+                continue  # the plan leaves this arm out at this fraction
+            rows.append(
+                {
+                    "arm": arm,
+                    "swatch": frame.swatches[arm],
+                    "cells": f"{mine['cell'].nunique()} of {len(planned)}",
+                    "values": [_mean_sd(value) for value in values],
+                }
+            )
+        tables.append({"title": frame.view_line(test_set, fraction), "rows": rows})
+    return tables
+
+
+def metric_heads(frame: Frame) -> list[Block]:
+    """Return the heads of the score tables: name, direction and meaning of each metric."""
+    return [
+        {
+            "name": metric_name(metric),
+            "lower": not frame.higher_is_better(metric),
+            "summary": frame.metric_line(metric),
+        }
+        for metric in frame.metrics
+    ]
+
+
+def class_views(frame: Frame) -> list[Block]:
+    """Return per test set and fraction: per-class tables, confusion matrices and ROC charts."""
+    classes = [str(name) for name in frame.files.verdict.get("classes") or []]
+    predictions = frame.files.predictions
+    if class_columns(predictions, classes) is None:
+        return []
+    positive = frame.files.verdict.get("positive")
+    views = []
+    for test_set, fraction in frame.views():
+        rows = predictions[
+            (predictions["test_set"] == test_set) & (predictions["fraction"] == fraction)
+        ]
+        scored = {
+            arm: _scored(rows[rows["arm"] == arm], classes, positive) for arm in frame.files.arms
+        }
+        scored = {arm: cells for arm, cells in scored.items() if cells}
+        if scored:
+            views.append(
+                {
+                    "title": frame.view_line(test_set, fraction),
+                    "classes": [
+                        _class_table(frame, scored, k, name) for k, name in enumerate(classes)
+                    ],
+                    "confusions": [_confusion(frame, arm, scored[arm], classes) for arm in scored],
+                    "rocs": _rocs(frame, scored, classes, positive),
+                }
+            )
+    return views
+
+
+def training_views(frame: Frame) -> list[Block]:
+    """Return per fraction one chart per training curve, a line per arm (mean over its cells)."""
+    views = []
+    for fraction in sorted(frame.files.fractions, reverse=True):
+        curves: dict[str, list[Line]] = {}
+        for arm in frame.files.arms:
+            histories = [cell.get("history") or {} for cell in _cells(frame, arm, fraction)]
+            for name, line in mean_curves(histories).items():
+                curves.setdefault(name, []).append(Line(arm, frame.styles[arm], line[0], line[1]))
+        charts = [
+            line_chart(lines, "optimiser steps", curve_name(name), _spoken(curve_name(name), lines))
+            for name, lines in curves.items()
+        ]
+        if charts:
+            arms = [
+                arm
+                for arm in frame.files.arms
+                if any(arm == ln.name for c in curves.values() for ln in c)
+            ]
+            views.append(
+                {
+                    "title": frame.fraction_line(fraction),
+                    "charts": charts,
+                    "legend": frame.legend(arms),
+                }
+            )
+    return views
+
+
+def mean_curves(
+    histories: Sequence[dict[str, Any]],
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return each curve's (x, mean over histories); one that ended early counts until then."""
+    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for history in histories:
+        axis = next((name for name in _X_AXES if history.get(name)), None)
+        for name, values in history.items():
+            y = _floats(values)
+            if name in _X_AXES or y is None:
+                continue
+            x = _floats(history[axis]) if axis else np.arange(1.0, len(y) + 1)
+            if x is not None and len(x) == len(y):
+                found.setdefault(name, []).append((x, y))
+    means = {}
+    for name, curves in found.items():
+        ends = [float(x[-1]) for x, _ in curves]
+        grid = np.linspace(min(float(x[0]) for x, _ in curves), max(ends), _STEPS_SHOWN)
+        longest = max(curves, key=lambda curve: len(curve[0]))[0]
+        grid = longest if len(longest) <= _STEPS_SHOWN else grid
+        stack = np.stack([np.interp(grid, x, y, right=np.nan) for x, y in curves])
+        known = np.isfinite(stack)
+        total = np.where(known, stack, 0).sum(0)
+        mean = np.divide(total, known.sum(0), out=np.full(len(grid), np.nan), where=known.any(0))
+        if known.any():
+            means[name] = (grid, mean)
+    return means
+
+
+def curve_name(name: str) -> str:
+    """Return a curve's name in words: "val_loss" → "validation loss"."""
+    words = {"val": "validation", "train": "training", "lr": "learning rate"}
+    parts = [words.get(part, part) for part in name.split("_")]
+    return " ".join(metric_name(part) if part in ("auroc", "f1") else part for part in parts)
+
+
+def _scored(rows: pd.DataFrame, classes: list[str], positive: str | None) -> list[CellScores]:
+    cells = [cell_scores(group, classes, positive) for _, group in rows.groupby("cell", sort=False)]
+    return [cell for cell in cells if cell is not None]
+
+
+def _class_table(frame: Frame, scored: dict[str, list[CellScores]], code: int, name: str) -> Block:
+    rows = []
+    for arm, cells in scored.items():
+        mean, sd = summary([cell.per_class[code] for cell in cells])
+        values = [(score(m), score(sd[i]) if sd is not None else "") for i, m in enumerate(mean)]
+        rows.append({"arm": arm, "swatch": frame.swatches[arm], "values": values})
+    sizes = [cell.confusion[code].sum() for cells in scored.values() for cell in cells]
+    span = sorted({round(float(size)) for size in sizes})
+    size = count(span[0]) if len(span) == 1 else f"{count(span[0])} to {count(span[-1])}"
+    return {"name": name, "images": size, "heads": CLASS_SCORES, "rows": rows}
+
+
+def _confusion(frame: Frame, arm: str, cells: list[CellScores], classes: list[str]) -> Block:
+    counts = np.sum([cell.confusion for cell in cells], axis=0)
+    rows = []
+    for k, name in enumerate(classes):
+        total = counts[k].sum()
+        rows.append(
+            {
+                "name": name,
+                "cells": [
+                    {
+                        "count": count(value),
+                        "share": f"{100 * value / total:.0f}\u202f%" if total else "–",
+                        "shade": round(float(value / total) * 50) if total else 0,
+                        "right": k == j,
+                    }
+                    for j, value in enumerate(counts[k])
+                ],
+            }
+        )
+    return {
+        "arm": arm,
+        "swatch": frame.swatches[arm],
+        "classes": classes,
+        "rows": rows,
+        "cells": plural(len(cells), "cell"),
+    }
+
+
+def _rocs(
+    frame: Frame, scored: dict[str, list[CellScores]], classes: list[str], positive: str | None
+) -> list[Block]:
+    """Return one chart per arm against the reference, for the positive class or for each class."""
+    codes = (
+        [classes.index(positive) if positive in classes else 1]
+        if len(classes) == 2
+        else (list(range(len(classes))))
+    )
+    reference = frame.files.reference
+    others = [arm for arm in scored if arm != reference] or list(scored)
+    charts = []
+    for code in codes:
+        lines = {arm: _roc_line(frame, arm, cells, code) for arm, cells in scored.items()}
+        for arm in others:
+            shown = [lines[name] for name in dict.fromkeys([reference, arm]) if name in lines]
+            area = score(summary([cell.per_class[code, -1:] for cell in scored[arm]])[0][0])
+            alternative = f"ROC curve of {arm} for class {classes[code]}, area {area}"
+            beside = ""
+            if reference in scored and arm != reference:
+                areas = [cell.per_class[code, -1:] for cell in scored[reference]]
+                beside = score(summary(areas)[0][0])
+                alternative += f"; {reference}, area {beside}"
+            charts.append(
+                {
+                    "arm": arm,
+                    "swatch": frame.swatches[arm],
+                    "class": classes[code] if len(codes) > 1 else "",
+                    "area": area,
+                    "beside": beside,
+                    "chart": roc_chart(shown, alternative + "."),
+                }
+            )
+    return charts
+
+
+def _roc_line(frame: Frame, arm: str, cells: list[CellScores], code: int) -> Line:
+    mean, sd = summary([cell.roc[code] for cell in cells])
+    band = (np.clip(mean - sd, 0, 1), np.clip(mean + sd, 0, 1)) if sd is not None else (None, None)
+    return Line(arm, frame.styles[arm], roc_grid(), mean, *band)
+
+
+def _cells(frame: Frame, arm: str, fraction: float) -> list[dict[str, Any]]:
+    return [
+        cell
+        for cell in frame.files.cells
+        if cell.get("arm") == arm and float(cell.get("fraction", -1)) == fraction
+    ]
+
+
+def _mean_sd(values: pd.Series) -> tuple[str, str]:
+    if not len(values):
+        return "–", ""
+    return score(values.mean()), score(values.std(ddof=1)) if len(values) > 1 else ""
+
+
+def _floats(values: Any) -> np.ndarray | None:
+    """Return a curve as floats (null → NaN), or None where it is none."""
+    if not isinstance(values, (list, tuple)) or len(values) == 0:
+        return None
+    try:
+        return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+
+
+def _spoken(name: str, lines: Sequence[Line]) -> str:
+    ends = [
+        f"{line.name} {score(line.y[np.isfinite(line.y)][-1])}"
+        for line in lines
+        if np.isfinite(line.y).any()
+    ]
+    return f"{name} over training, at the end: " + ", ".join(ends) + "."

@@ -1,0 +1,112 @@
+"""Writes report.html: one file, no network, under 5 MB, a view of the study's own results."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from medgain.report.answer import answer
+from medgain.report.evidence import class_views, metric_heads, score_tables, training_views
+from medgain.report.frame import Frame
+from medgain.report.gains import exchange, forests
+from medgain.report.ledger import costs, failures
+from medgain.report.loading import read_study
+from medgain.report.material import generator_sheets, policy_examples
+from medgain.report.setting import banners, data, notes, protocol_line, reproduction
+from medgain.runtime.errors import MedgainError
+from medgain.runtime.files import write_text
+
+LIMIT_BYTES = 5_000_000
+_PICTURE_BUDGETS = (2_400_000, 1_000_000, 300_000, 0)
+
+
+def write_report(study_folder: Path, out: Path | None = None) -> Path:
+    """Write the study's report as one HTML file and return its path.
+
+    Args:
+        study_folder: a finished study (docs/reference/study-folder.md).
+        out: where to write; `report.html` in the study's folder if None.
+
+    Raises:
+        MedgainError: the folder is no finished study, a file of it is damaged, or the page
+            cannot be kept under 5 MB.
+    """
+    study_folder = Path(study_folder)
+    out = Path(out) if out is not None else study_folder / "report.html"
+    if out.is_dir():
+        out = out / "report.html"
+    frame = Frame(read_study(study_folder))
+    content = _content(frame)
+    for budget in _PICTURE_BUDGETS:
+        page = render(
+            {
+                **content,
+                "generators": generator_sheets(frame, budget * 3 // 4),
+                "policies": policy_examples(frame, budget // 4),
+            }
+        )
+        if len(page.encode()) <= LIMIT_BYTES:
+            write_text(out, page)
+            return out
+    raise MedgainError(
+        f"the report of {study_folder} is larger than {LIMIT_BYTES // 1_000_000} MB without any "
+        "picture",
+        "report fewer fractions or external sets",
+    )
+
+
+def render(content: dict[str, Any]) -> str:
+    """Return the page; whatever comes from plans and data is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("medgain.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = _asset("script.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("report.html.j2").render(
+        **content,
+        style=Markup(_asset("style.css")),
+        script=Markup(script),
+        script_hash=digest,
+    )
+
+
+def _content(frame: Frame) -> dict[str, Any]:
+    """Return everything on the page but its pictures."""
+    files = frame.files
+    return {
+        "title": str(files.verdict.get("study") or files.folder.name),
+        "dataset": str(files.verdict.get("dataset") or files.card.get("name") or ""),
+        "task": str(files.verdict.get("task") or ""),
+        "protocol": protocol_line(files.verdict.get("protocol") or {}),
+        "metric": frame.heading(),
+        "reference": files.reference,
+        "started": str(files.environment.get("started") or "")[:10],
+        "version": str(files.environment.get("medgain") or ""),
+        "banners": banners(frame),
+        "answer": answer(frame),
+        "notes": notes(frame),
+        "forests": forests(frame),
+        "exchange": exchange(frame),
+        "metric_heads": metric_heads(frame),
+        "scores": score_tables(frame),
+        "class_views": class_views(frame),
+        "training": training_views(frame),
+        "costs": costs(frame),
+        "data": data(frame),
+        "failures": failures(frame),
+        "reproduction": reproduction(frame),
+    }
+
+
+def _asset(name: str) -> str:
+    return (resources.files("medgain.report") / "templates" / name).read_text(encoding="utf-8")
