@@ -41,7 +41,8 @@ def plan_phases(config: ClassificationConfig, *, pretrains: bool) -> list[Phase]
     """Return the phases of a run; their steps add up to `config.steps` in every arm."""
     learning = _learning_spans(config)
     switch = round(config.steps * config.pretrain_share) if pretrains else 0
-    switch = min(max(switch, 1), config.steps - 1) if pretrains and config.steps > 1 else switch
+    if pretrains:  # both kinds of image get a step, unless there is only one
+        switch = min(max(switch, 1), config.steps - 1)
     phases = []
     for first, end, last_layers, rate in learning:
         spans = [(first, min(end, switch), True), (max(first, switch), end, False)]

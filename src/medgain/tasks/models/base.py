@@ -91,9 +91,11 @@ def find_model(model: str) -> tuple[ModelFamily, str]:
 
 
 def _nearest(model: str) -> str:
-    """Return a hint: a family's model of that bare name, or the nearest registered name."""
+    """Return a hint: the families' models of that bare name, or the nearest registered name."""
     bare = model.rpartition(":")[2]
-    for key in MODELS.names():
-        if key.endswith(":NAME") and bare and bare in MODELS.get(key)().known():
-            return f"did you mean '{key.removesuffix('NAME')}{bare}'?"
+    families = [key for key in MODELS.names() if key.endswith(":NAME")]
+    holding = [key for key in families if bare and bare in MODELS.get(key)().known()]
+    if holding:
+        names = [f"'{key.removesuffix('NAME')}{bare}'" for key in holding]
+        return f"did you mean {' or '.join(names)}?"
     return suggest(model, MODELS.names())

@@ -10,6 +10,7 @@ import http.client
 import os
 import re
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -205,7 +206,12 @@ def _connect(url: str) -> Any:
     def work() -> None:
         try:
             request = urllib.request.Request(url, headers={"User-Agent": "medgain"})
-            outcome.append(urllib.request.urlopen(request, timeout=CONNECT_SECONDS))
+            # an opener of its own: urlopen would keep the proxies of its first call for ever
+            opener = urllib.request.build_opener()
+            outcome.append(opener.open(request, timeout=CONNECT_SECONDS))
+        except urllib.error.HTTPError as error:  # it is also an open connection
+            error.close()
+            outcome.append(error)
         except (OSError, ValueError, http.client.HTTPException) as error:
             outcome.append(error)
 
