@@ -1,0 +1,251 @@
+"""What every registered generator must do. A new generator is held to this by being registered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from medgain.data.imageset import ImageSet
+from medgain.generators.base import GENERATORS, Budget, FitContext, Generator, GeneratorConfig
+from medgain.generators.noise import NoiseGenerator
+from medgain.generators.saved import load_generator
+from medgain.generators.trainable import Step
+from medgain.runtime.errors import DataError, MedgainError
+from medgain.runtime.seeds import SeedTree
+
+# as small as each allows; a generator that is not named here is tried with its defaults
+SMALL: dict[str, dict[str, Any]] = {
+    "dcgan": {"width": 4, "batch_size": 8},
+    "gaussian": {"components": 8},
+}
+NAMES = GENERATORS.names()
+KINDS = [(1, "uint8"), (3, "uint8"), (1, "uint16")]
+BUDGET = Budget(kimg=0.08)
+
+
+def new(name: str) -> Generator:
+    kind = GENERATORS.get(name)
+    return kind(kind.Config(**SMALL.get(name, {})))
+
+
+@pytest.fixture(scope="module")
+def fitted(make_set) -> Any:
+    """Return a function giving each (generator, channels, dtype) once, fitted."""
+    kept: dict[tuple[str, int, str], tuple[Generator, ImageSet]] = {}
+
+    def get(name: str, channels: int = 1, dtype: str = "uint8") -> tuple[Generator, ImageSet]:
+        key = (name, channels, dtype)
+        if key not in kept:
+            real = make_set(channels=channels, dtype=dtype)
+            generator = new(name)
+            report = generator.fit(real, BUDGET, FitContext(seed=0, quiet=True))
+            assert report.seconds >= 0 and report.images_seen > 0 and report.peak_memory_mb > 0
+            kept[key] = generator, real
+        return kept[key]
+
+    return get
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("channels", "dtype"), KINDS)
+def test_samples_are_like_the_training_set_in_form(fitted, name, channels, dtype):
+    generator, real = fitted(name, channels, dtype)
+    drawn = generator.sample(9, seed=1)
+    assert drawn.images.shape == (9, *real.images.shape[1:])
+    assert drawn.images.dtype == real.images.dtype
+    assert drawn.images.std() > 0
+    assert drawn.masks is None
+    assert drawn.card.intensity == real.card.intensity
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_samples_say_what_they_are(fitted, name):
+    generator, real = fitted(name)
+    drawn = generator.sample(6, seed=1)
+    assert drawn.card.origin == "synthetic"
+    assert set(drawn.records["label"]) == {"normal"} and drawn.classes == real.classes
+    assert drawn.card.positive == "ill"
+    assert set(drawn.splits) == {""}
+    assert all(group.startswith("synthetic-") for group in drawn.groups)
+    assert len(set(drawn.groups)) == 6
+    step = drawn.card.history[-1]
+    assert step["generator"] == name and step["sample_seed"] == 1 and step["fit_seed"] == 0
+    assert step["training_fingerprint"] == real.fingerprint()
+    assert step["config"] == generator.config.model_dump(mode="json")
+    joined = ImageSet.join([real, drawn, generator.sample(6, seed=2)])
+    assert joined.records["image_id"].str.contains("/").sum() == 0, "ids of two samples clash"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_seed_decides_the_sample(fitted, name):
+    generator, _ = fitted(name)
+    first, again, other = (generator.sample(70, seed=seed) for seed in (5, 5, 6))
+    assert np.array_equal(first.images, again.images)
+    assert first.records.equals(again.records)
+    assert not np.array_equal(first.images, other.images)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("count", [1, 7, 64, 65])
+def test_a_shorter_sample_is_the_beginning_of_a_longer_one(fitted, name, count):
+    generator, _ = fitted(name)
+    longer, shorter = generator.sample(130, seed=3), generator.sample(count, seed=3)
+    assert np.array_equal(longer.images[:count], shorter.images)
+    assert longer.records[:count].equals(shorter.records)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fitting_again_gives_the_same_generator(fitted, name, make_set):
+    generator, real = fitted(name)
+    again, other = new(name), new(name)
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    again.fit(real, BUDGET, FitContext(seed=0, quiet=True))
+    after = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    assert torch.equal(before[0], after[0]) and before[1] == after[1], "global random state moved"
+    assert np.array_equal(generator.sample(4, seed=0).images, again.sample(4, seed=0).images)
+    if generator.trains:
+        other.fit(real, BUDGET, FitContext(seed=1, quiet=True))
+        assert not np.array_equal(
+            generator.sample(4, seed=0).images, other.sample(4, seed=0).images
+        )
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("channels", "dtype"), KINDS)
+def test_save_and_load_keep_the_output(fitted, name, channels, dtype, tmp_path):
+    generator, _ = fitted(name, channels, dtype)
+    generator.save(tmp_path / "kept")
+    for loaded in (
+        GENERATORS.get(name).load(tmp_path / "kept"),
+        load_generator(tmp_path / "kept", torch.device("cpu")),
+    ):
+        here, there = generator.sample(5, seed=9), loaded.sample(5, seed=9)
+        assert np.array_equal(here.images, there.images)
+        assert here.records.equals(there.records) and here.card == there.card
+    kinds = {path.suffix for path in (tmp_path / "kept").iterdir()}
+    assert kinds <= {".safetensors", ".json"}
+    assert json.loads((tmp_path / "kept" / "generator.json").read_text())["generator"] == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_damaged_files_are_named(fitted, name, tmp_path):
+    generator, _ = fitted(name)
+    generator.save(tmp_path)
+    weights = tmp_path / "generator.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"generator\.safetensors"):
+        load_generator(tmp_path)
+    (tmp_path / "generator.json").write_text(json.dumps({"generator": name, "format_version": 1}))
+    with pytest.raises(DataError, match=r"generator\.json is damaged"):
+        load_generator(tmp_path)
+    (tmp_path / "generator.json").unlink()
+    with pytest.raises(DataError, match="no trained generator"):
+        load_generator(tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_cannot_be_drawn_is_refused(fitted, name, make_set):
+    generator, real = fitted(name)
+    for count in (0, -3, True):
+        with pytest.raises(DataError, match="ask for at least 1"):
+            generator.sample(count, seed=0)
+    with pytest.raises(DataError, match="2 images with 1 labels"):
+        generator.sample(2, seed=0, labels=["normal"])
+    with pytest.raises(DataError, match=r"can't draw the label 'ill'.*'normal'"):
+        generator.sample(1, seed=0, labels=["ill"])
+    assert len(generator.sample(2, seed=0, labels=["normal", "normal"])) == 2
+    if generator.condition != "mask":
+        with pytest.raises(DataError, match="takes no masks"):
+            generator.sample(1, seed=0, masks=real)
+    if generator.condition != "image":
+        with pytest.raises(DataError, match="takes no sources"):
+            generator.sample(1, seed=0, sources=real)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_cannot_be_fitted_is_refused(name, make_set):
+    context = FitContext(seed=0, quiet=True)
+    with pytest.raises(DataError, match="needs at least . training images, and 'blobs' has 0"):
+        new(name).fit(make_set().take([]), BUDGET, context)
+    if issubclass(GENERATORS.get(name), NoiseGenerator):
+        with pytest.raises(DataError, match="needs at least"):
+            new(name).fit(make_set(2), BUDGET, context)
+        odd = make_set(8, size=20)
+        with pytest.raises(DataError, match="20 × 20"):
+            new(name).fit(odd, BUDGET, context)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sampling_before_fitting_is_refused(name, tmp_path):
+    with pytest.raises(MedgainError, match="not (trained|fitted) yet"):
+        new(name).sample(1, seed=0)
+    with pytest.raises(MedgainError, match="not (trained|fitted) yet"):
+        new(name).save(tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_several_labels_give_unlabelled_or_true_labels(name, make_set):
+    real = make_set(24, labels=["normal", "ill"] * 12)
+    generator = new(name)
+    generator.fit(real, BUDGET, FitContext(seed=0, quiet=True))
+    drawn = generator.sample(4, seed=0)
+    known = dict(zip(real.records["sha256"], real.records["label"], strict=True))
+    for content, label in zip(drawn.records["sha256"], drawn.records["label"], strict=True):
+        assert label == known.get(content, "")
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if GENERATORS.get(n).trains])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_parameter_gets_a_gradient(name, channels):
+    generator = new(name)
+    assert isinstance(generator, NoiseGenerator)
+    size = generator.sizes_px[0]
+    model = generator.build(size, channels)
+    random = SeedTree(0).torch()
+    real = torch.rand(8, channels, size, size, generator=random) * 2 - 1
+    step = Step(real, model.draw_latents(8, random), lambda images: images, images_seen=0)
+    updated = set()
+    for phase in model.phases():
+        losses = phase.losses(step)
+        for network in model.networks.values():
+            network.zero_grad(set_to_none=True)
+        losses.get("total", next(iter(losses.values()))).backward()
+        trained = {p for g in model.optimisers()[phase.name].param_groups for p in g["params"]}
+        for network_name, network in model.networks.items():
+            for key, parameter in network.named_parameters():
+                if parameter in trained:
+                    assert parameter.grad is not None, f"{network_name} {key}"
+                    assert torch.isfinite(parameter.grad).all(), f"{network_name} {key}"
+                    assert (parameter.grad != 0).any(), f"{network_name} {key}"
+                    updated.add(f"{network_name} {key}")
+    every = {f"{n} {k}" for n, net in model.networks.items() for k, _ in net.named_parameters()}
+    assert updated == every
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_is_described_and_unknown_ones_refused(name):
+    config = GENERATORS.get(name).Config
+    assert issubclass(config, GeneratorConfig)
+    undescribed = [key for key, field in config.model_fields.items() if not field.description]
+    assert not undescribed
+    with pytest.raises(ValueError, match="extra"):
+        config(no_such_setting=1)
+
+
+def test_registry_entries_have_a_summary_and_a_source():
+    for entry in GENERATORS:
+        assert entry.summary and entry.source
+
+
+def test_saved_generators_hold_no_discriminator(fitted, tmp_path):
+    from safetensors import safe_open
+
+    generator, _ = fitted("dcgan")
+    generator.save(tmp_path)
+    with safe_open(Path(tmp_path) / "generator.safetensors", framework="pt") as file:
+        assert all(key.startswith("generator/") for key in file.keys())  # noqa: SIM118
