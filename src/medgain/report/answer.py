@@ -7,6 +7,7 @@ from typing import Any
 from medgain.report.frame import Block, Frame
 from medgain.report.wording import (
     VERDICTS,
+    amount,
     control_passed,
     control_sentence,
     count,
@@ -43,7 +44,12 @@ def answer(frame: Frame) -> Block:
                 }
             )
     arms = [row for row in rows if row.get("control") != "aa"]
-    return {"headline": headline(frame, arms), "lead": _lead(frame, arms), "groups": groups}
+    return {
+        "headline": headline(frame, arms),
+        "second": second_line(frame, arms),
+        "lead": _lead(frame, arms),
+        "groups": groups,
+    }
 
 
 def headline(frame: Frame, rows: list[dict[str, Any]]) -> str:
@@ -54,17 +60,24 @@ def headline(frame: Frame, rows: list[dict[str, Any]]) -> str:
     reference = frame.files.reference
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     by_verdict = {kind: [r for r in compared if r.get("verdict") == kind] for kind in VERDICTS}
-    worse = _where(frame, by_verdict["hurts"])
-    tail = f" Worse than {reference}: {worse}." if worse else ""
     if by_verdict["helps"]:
         verb = "helps" if len({r["arm"] for r in by_verdict["helps"]}) == 1 else "help"
-        return f"{_where(frame, by_verdict['helps'])} {verb} beyond {reference}.{tail}"
+        return f"{_where(frame, by_verdict['helps'])} {verb} beyond {reference}."
     if len(by_verdict["equivalent"]) == len(compared):
-        margin = points(frame.files.verdict.get("margin")).removeprefix("+")
-        both = listing([*arms, reference])
-        return f"{both} are equivalent: they differ by less than {margin} points."
+        margin = amount(frame.files.verdict.get("margin"), frame.unit(frame.files.metric))
+        return f"{listing([*arms, reference])} are equivalent: they differ by less than {margin}."
     who = arms[0] if len(arms) == 1 else f"any of the {len(arms)} arms"
-    return f"No evidence that {who} helps beyond {reference}.{tail}"
+    return f"No evidence that {who} helps beyond {reference}."
+
+
+def second_line(frame: Frame, rows: list[dict[str, Any]]) -> str:
+    """Return which arms do worse than the reference and which make no difference."""
+    parts = []
+    for kind, start in (("hurts", "Worse than"), ("equivalent", "No different from")):
+        chosen = [row for row in rows if row.get("verdict") == kind]
+        if (chosen and len(chosen) < len(rows)) or (chosen and kind == "hurts"):
+            parts.append(f"{start} {frame.files.reference}: {_where(frame, chosen)}.")
+    return " ".join(parts)
 
 
 def _where(frame: Frame, rows: list[dict[str, Any]]) -> str:
@@ -88,15 +101,15 @@ def _lead(frame: Frame, rows: list[dict[str, Any]]) -> list[str]:
     ]
     smallest = number(verdict.get("detectable_gain"))
     if smallest is not None:
-        shown = points(smallest, frame.unit(frame.files.metric)).removeprefix("+")
+        shown = amount(smallest, frame.unit(frame.files.metric))
         lines.append(
-            f"A true gain of {shown} {unit} would have been found four times in five; "
+            f"A true gain of {shown} would have been found four times in five; "
             "a smaller one may be there unseen."
         )
     needed = _repeats_line(rows)
-    margin = points(verdict.get("margin")).removeprefix("+")
     if needed and number(verdict.get("margin")) is not None:
-        lines.append(f"To find a gain of {margin} points as surely: {needed}.")
+        margin = amount(verdict["margin"], frame.unit(frame.files.metric))
+        lines.append(f"To find a gain of {margin} as surely: {needed}.")
     return lines
 
 
@@ -147,7 +160,7 @@ def verdict_sentence(frame: Frame, row: dict[str, Any]) -> str:
         return str(row.get("sentence") or f"{row['arm']}: no interval could be made.")
     unit, level = frame.unit(row["metric"]), frame.files.verdict.get("level") or 0.95
     name, reference = metric_name(row["metric"]), row["reference"]
-    chance = f"p {p_relation(row.get('p_holm'))} after Holm, {plural(row.get('repeats'), 'pair')}"
+    chance = f"{p_relation(row.get('p_holm'))} after Holm, {plural(row.get('repeats'), 'pair')}"
     measured = gain(row["gain"], row["ci_low"], row["ci_high"], unit, level)
     size = f"{points(abs(row['gain']), unit).removeprefix('+')} {unit_name(unit)}"
     bounds = f"{share(level)} interval of the gain {interval(row['ci_low'], row['ci_high'], unit)}"

@@ -114,19 +114,19 @@ def roc_chart(lines: Sequence[Line], alternative: str) -> Markup:
 
 def line_chart(lines: Sequence[Line], x_label: str, title: str, alternative: str) -> Markup:
     """Draw lines over steps; the first tenth of a steep loss may run off the top."""
-    canvas = Canvas(360, 236)
+    canvas = Canvas(330, 236)
     everything = np.concatenate([line.y[np.isfinite(line.y)] for line in lines])
     across = np.concatenate([line.x for line in lines])
     low, high = float(everything.min()), float(np.quantile(everything, 0.99))
     pad = 0.06 * (high - low) or abs(high) * 0.05 or 0.05
-    x = Scale(float(across.min()), float(across.max()), 46, 350)
+    x = Scale(float(across.min()), float(across.max()), 42, 318)
     y = Scale(low - pad, high + pad, 200, 26)
-    canvas.text(6, 14, title, "title", "start")
+    canvas.text(0, 14, title, "title", "start")
     for tick in nice_ticks(y.low, y.high, 4):
         canvas.line(x.start, y(tick), x.end, y(tick))
         canvas.text(x.start - 5, y(tick) + 4, tick_text(tick), anchor="end")
     for tick in nice_ticks(x.low, x.high, 4):
-        anchor = "end" if x(tick) > 335 else "middle"
+        anchor = "end" if x(tick) > 300 else "middle"
         canvas.text(x(tick), 215, tick_text(tick), anchor=anchor)
     canvas.text(x.end, 231, x_label, "", "end")
     for line in lines:

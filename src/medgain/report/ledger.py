@@ -108,4 +108,4 @@ def _spread(cells: list[dict[str, Any]], key: str) -> str:
 
 def _mean_seconds(cells: list[dict[str, Any]], key: str) -> str:
     values = [v for cell in cells if (v := number(cell.get(key))) is not None]
-    return seconds(sum(values) / len(values)) if values else "–"
+    return seconds(sum(values) / len(values)) if any(values) else "–"

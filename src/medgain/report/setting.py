@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from medgain.report.frame import Block, Frame
-from medgain.report.wording import count, number, plural, points, seconds, share
+from medgain.report.wording import amount, count, number, plural, seconds, share
 
+_ON_LEAK = {"error": "refuse to run", "drop": "drop from training"}
 LISTED = 200  # names of dropped images, leaks and the like that the page lists
 PHANTOM = (
     "These are phantoms, not patients. The anatomy is made up: a result on it shows that the "
@@ -162,7 +163,7 @@ def _leaks(check: dict[str, Any] | None) -> Block | None:
             ("groups of identical images", count(check.get("exact_groups"))),
             ("groups of near-identical images", count(check.get("near_groups"))),
             ("leaks between parts", count(len(leaks))),
-            ("on a leak", check.get("on_leak") or "–"),
+            ("on a leak", _ON_LEAK.get(str(check.get("on_leak")), "–")),
             ("images dropped from training", count(len(dropped))),
         ],
         "clean": not leaks or check.get("on_leak") == "drop",
@@ -186,7 +187,7 @@ def reproduction(frame: Frame) -> Block:
             flat += [(f"{key}: {name}", str(inner)) for name, inner in value.items()]
         else:
             flat.append((key, str(value)))
-    margin = points(frame.files.verdict.get("margin")).removeprefix("+")
+    margin = amount(frame.files.verdict.get("margin"), frame.unit(frame.files.metric))
     level = frame.files.verdict.get("level")
     return {"plan": frame.files.plan_text, "facts": flat, "margin": margin, "level": share(level)}
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from medgain.report.wording import (
     NONE,
+    amount,
     control_passed,
     control_sentence,
     count,
@@ -129,10 +130,8 @@ class TerminalTable:
             where = listing([share(row["fraction"]) for row in passed])
             lines.append(f"A/A control passed its check at {where}: no difference where none is.")
         if number(self.verdict.get("detectable_gain")) is not None:
-            smallest = points(self.verdict["detectable_gain"]).removeprefix("+")
-            lines.append(
-                f"Smallest gain that this study would have found (80 %): {smallest} points."
-            )
+            smallest = amount(self.verdict["detectable_gain"])
+            lines.append(f"Smallest gain that this study would have found (80 %): {smallest}.")
         failed = number(self.verdict.get("failed_cells")) or 0
         if failed:
             lines.append(f"{plural(failed, 'cell')} failed; the report lists the causes.")
@@ -186,6 +185,13 @@ def _cell(text: str, head: str, row: dict[str, Any], plain: bool) -> Text:
 
 def _ascii(text: str) -> str:
     """Return `text` for terminals that know no more than ASCII."""
-    for fancy, simple in (("\u2212", "-"), ("\u202f", " "), ("–", "-"), ("“", '"'), ("”", '"')):
+    for fancy, simple in (
+        ("\u2212", "-"),
+        ("\u202f", " "),
+        ("\u00a0", " "),
+        ("–", "-"),
+        ("“", '"'),
+        ("”", '"'),
+    ):
         text = text.replace(fancy, simple)
     return text.encode("ascii", "replace").decode()

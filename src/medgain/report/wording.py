@@ -7,6 +7,7 @@ from typing import Any
 
 NONE = "–"
 MINUS = "\u2212"
+NBSP = "\u00a0"
 THIN = "\u202f"  # narrow no-break space: keeps a number and its unit on one line
 VERDICTS = ("helps", "hurts", "equivalent", "no evidence")
 _NAMES = {
@@ -55,6 +56,15 @@ def points(value: Any, unit: str = "") -> str:
     return _sign(rounded, True) + f"{abs(rounded):.1f}"
 
 
+def amount(value: Any, unit: str = "") -> str:
+    """Return a size without a sign: "1 point", "2.1 points", "3.5 px"."""
+    found = number(value)
+    if found is None:
+        return NONE
+    size = f"{float(f'{found if unit else 100 * found:.2g}'):g}"
+    return f"{size} {unit or ('point' if size == '1' else 'points')}"
+
+
 def unit_name(unit: str = "") -> str:
     """Return what `points` counts in."""
     return unit or "points"
@@ -78,7 +88,7 @@ def interval(low: Any, high: Any, unit: str = "") -> str:
 
 
 def p_value(value: Any) -> str:
-    """Return "< 0.001", "0.049" or "0.31": digits where they decide, no more than mean something."""
+    """Return "< 0.001", "0.049" or "0.31": three digits where they decide, two elsewhere."""
     found = number(value)
     if found is None:
         return NONE
@@ -88,9 +98,9 @@ def p_value(value: Any) -> str:
 
 
 def p_relation(value: Any) -> str:
-    """Return a p-value for a sentence: "= 0.03", "< 0.001"."""
+    """Return a p-value for a sentence: "p = 0.31", "p < 0.001"; it never breaks over lines."""
     text = p_value(value)
-    return text if text.startswith("<") else f"= {text}"
+    return f"p{NBSP}{text}" if text.startswith("<") else f"p{NBSP}={NBSP}{text}"
 
 
 def share(value: Any) -> str:
@@ -150,7 +160,7 @@ def control_sentence(row: dict[str, Any]) -> str:
     if passed:
         return (
             f"The A/A control passed its check: “{row['arm']}” is {row['reference']} again with "
-            f"other seeds, and no difference was found ({measured})."
+            f"other seeds, and no difference was found: {measured}."
         )
     return (
         f"The A/A control FAILED its check: “{row['arm']}” is {row['reference']} again with other "
