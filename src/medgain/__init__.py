@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medgain.augment.policy import Policy as Policy
-    from medgain.data.importers import import_images as import_images
     from medgain.data.imageset import Card as Card
     from medgain.data.imageset import ImageSet as ImageSet
+    from medgain.data.importers import import_images as import_images
     from medgain.study import Study as Study
 
 __version__ = "0.1.0"

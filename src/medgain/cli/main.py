@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
@@ -50,6 +51,12 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        typer.echo(f"Error: {error.strerror}: {error.filename or 'while writing'}", err=True)
+        typer.echo("  → free some space, or mend the permissions, and run it again", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,10 @@ class LeakError(MedgainError):
     """Images or groups stand in two parts of a split, or duplicates contradict each other."""
 
 
+class StorageError(MedgainError):
+    """A file or folder cannot be written: the disk is full, or permission is missing."""
+
+
 class TrainingFailure(MedgainError):
     """Training diverged or collapsed: a recorded result, not a crash."""
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from medgain.runtime.errors import MedgainError
+from medgain.runtime.errors import MedgainError, StorageError
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     On an exception the temporary file is removed and `path` is as it was before.
 
     Raises:
-        MedgainError: the disk is full or the folder cannot be written; names both.
+        StorageError: the disk is full or the folder cannot be written; names both.
     """
     path = Path(path)
     with _writing(path):
@@ -46,7 +46,8 @@ def atomic_folder(path: Path | str, *, overwrite: bool = False) -> Iterator[Path
     """Yield a temporary folder beside `path`; on success it becomes `path`.
 
     Raises:
-        MedgainError: `path` exists and `overwrite` is not given, or it cannot be written.
+        MedgainError: `path` exists and `overwrite` is not given, or it cannot be
+            written (`StorageError`).
     """
     path = Path(path)
     if path.exists() and not overwrite:
@@ -119,12 +120,12 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise MedgainError(
+            raise StorageError(
                 f"the disk that holds {path.parent} is full; nothing was left half-written",
                 "free some space and run the same command again",
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise MedgainError(
+            raise StorageError(
                 f"{path} cannot be written ({error.strerror})",
                 "choose another --out or change the folder's permissions",
             ) from error

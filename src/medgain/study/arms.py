@@ -91,10 +91,14 @@ def _oversample(train: ImageSet, ratio: float, rng: np.random.Generator) -> Imag
     rows: list[int] = []
     for label in train.classes:
         own = np.flatnonzero(labels == label)
-        wanted = round(ratio * len(own))
+        wanted = round(ratio * len(own)) if len(own) else 0
         rounds = [rng.permutation(own) for _ in range(-(-wanted // max(len(own), 1)))]
         rows += list(np.concatenate(rounds)[:wanted]) if rounds else []
-    return train.take(np.array(rows, dtype=np.int64), step="oversample")
+    records = train.records.iloc[rows].reset_index(drop=True)
+    records["image_id"] = [f"copy{n}-{name}" for n, name in enumerate(records["image_id"])]
+    card = train.card.after("oversample", images=len(rows))
+    masks = None if train.masks is None else train.masks[rows]
+    return ImageSet(train.images[rows], records, card, masks)
 
 
 def _synthesise(spec: Synthetic, train: ImageSet, sampler: Sampler) -> ImageSet | None:

@@ -48,15 +48,8 @@ def prepare(plan: Plan, folder: StudyFolder) -> Prepared:
     external = {name: ImageSet.open(where) for name, where in plan.external.items()}
     _check_fit(plan, images, external)
     duplicates = leaks.find_duplicates(images)
-    found = _find_leaks(plan, images, external, duplicates)
-    if found and plan.protocol.on_leak == "error":
-        shown = [leak.sentence for leak in found]
-        raise LeakError(
-            f"{plan.name}: {len(shown)} leaks:\n  " + "\n  ".join(shown[:20]),
-            "mend the data, or pass --on-leak drop to remove the offending images from training",
-        )
-    banned = frozenset(image_id for leak in found for image_id in leak.drop)
-    grouped = leaks.merge_into_groups(images, duplicates)
+    grouped = leaks.merge_near_duplicates_into_groups(images, duplicates)
+    found, banned = _guard(plan, grouped, external, duplicates)
     key = digest(
         data=grouped.fingerprint(),
         banned=sorted(banned),
@@ -124,21 +117,40 @@ def _check_fit(plan: Plan, images: ImageSet, external: dict[str, ImageSet]) -> N
             )
 
 
-def _find_leaks(
+def _guard(
     plan: Plan,
     images: ImageSet,
     external: dict[str, ImageSet],
     duplicates: leaks.DuplicateReport,
-) -> list[leaks.Leak]:
-    """Return leaks inside the set, across an official split, and into the external sets."""
-    parts: dict[str, np.ndarray] = {}
+) -> tuple[list[leaks.Leak], frozenset[str]]:
+    """Return the leaks of the set and into the external sets, and the ids to keep out of training.
+
+    Raises:
+        LeakError: there are leaks and the protocol says to refuse them, or no removal from
+            training mends them.
+    """
+    pool, parts = np.arange(len(images)), {}
     if isinstance(plan.protocol, Official):
         pool, test = splits.official_split(images)
-        parts = {"train": pool, "test": test}
-    found = leaks.check_split(images, parts, duplicates=duplicates)
+        parts = {"test": test}
+    checks = [(images, {"pool": pool, **parts}, duplicates)]
     for name, part in external.items():
-        found += leaks.check_external(images, part, name)
-    return found
+        joined = ImageSet.join([images, part])
+        seats = {"pool": pool, name: np.arange(len(images), len(joined))}
+        checks.append((joined, seats, leaks.find_duplicates(joined)))
+    found: list[leaks.Leak] = []
+    dropped: set[int] = set()
+    for checked, seats, known in checks:
+        here = leaks.check_split(checked, seats, known)
+        if checked is not images:  # two hospitals may both have a patient 1
+            here = [leak for leak in here if leak.kind != "group" and len(set(leak.parts)) > 1]
+        if plan.protocol.on_leak == "error":
+            leaks.raise_if_leaking(here)
+        cleaned, _ = leaks.drop_leaks(checked, seats, here)
+        dropped |= set(pool.tolist()) - set(cleaned["pool"].tolist())
+        found += here
+    ids = images.records["image_id"]
+    return found, frozenset(str(ids.iloc[position]) for position in dropped)
 
 
 def _describe(
@@ -168,9 +180,9 @@ def _describe(
         "channels": images.channels,
         "counts": counts.to_dict("records"),
         "leak_check": {
-            "exact_groups": len(duplicates.exact),
-            "near_groups": len(duplicates.near),
-            "leaks": [leak.sentence for leak in found],
+            "exact_groups": len(duplicates.identical),
+            "near_pairs": len(duplicates.near),
+            "leaks": [leak.describe() for leak in found],
             "on_leak": plan.protocol.on_leak,
             "dropped": sorted(prepared.banned),
             "statement": _statement(prepared, duplicates, found),
@@ -193,8 +205,8 @@ def _statement(
     prepared: Prepared, duplicates: leaks.DuplicateReport, found: list[leaks.Leak]
 ) -> str:
     text = (
-        f"{len(duplicates.exact)} sets of identical and {len(duplicates.near)} of near-identical"
-        " images were found; each set is held in one group. "
+        f"{len(duplicates.identical)} sets of identical images and {len(duplicates.near)} pairs of"
+        " near-identical ones were found; each is held in one group. "
     )
     if found:
         text += (

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 
 from medgain import __version__
 from medgain.data.imageset import ImageSet
 from medgain.generators.base import GENERATORS, FitContext, Generator
 from medgain.runtime.device import resolve_device, set_threads
-from medgain.runtime.errors import MedgainError, TrainingFailure
+from medgain.runtime.errors import MedgainError, StorageError, TrainingFailure
 from medgain.runtime.files import atomic_folder, atomic_path, read_json, write_json
 from medgain.study.arms import Sampler, assemble, count_per_class, wanted_counts
 from medgain.study.cells import Cell, Fold, Split, cell_key, digest, split_fold
@@ -293,15 +294,13 @@ def _score(
             predictions = task.predict(result, images)
         scores[name] = dict(task.score(predictions, images, result.threshold))
         frames.append(predictions_frame(cell, name, images, predictions, result.threshold))
-    import pandas as pd
-
     pd.concat(frames, ignore_index=True).to_parquet(out / "predictions.parquet", index=False)
     return scores
 
 
 def _failure(error: Exception) -> dict[str, Any]:
     """Describe a failure as a result: cause, remedy and, where it is a crash, the traceback."""
-    if isinstance(error, OSError):
+    if isinstance(error, (OSError, StorageError)):
         raise error  # a full disk or a lost folder is no property of the arm: stop the study
     if isinstance(error, MedgainError):
         return {"status": "failed", "cause": error.problem, "remedy": error.remedy}

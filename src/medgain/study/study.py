@@ -131,9 +131,10 @@ class Study:
         """Gather the finished cells in `out`, compare the arms, and write the verdicts."""
         folder = StudyFolder(Path(out))
         results = gather(self.plan, folder)
-        found = conclude(self.plan, results, read_json(folder.dataset_file))
-        write_json(folder.verdict_file, found)
-        return StudyResult(folder.path, results, found)
+        write_json(
+            folder.verdict_file, conclude(self.plan, results, read_json(folder.dataset_file))
+        )
+        return StudyResult(folder.path, results, read_json(folder.verdict_file))
 
     def stages(self, prepared: Prepared) -> Iterator[tuple[str, list[Stage]]]:
         """Yield the rounds of stages: every generator that some cell needs, then the cells."""
