@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medgain.augment import Parameters, Policy, PolicyConfig, resolve_policy
-from medgain.runtime.errors import DataError
+from medgain.runtime.errors import ConfigError, DataError
 
 EVERYTHING = {
     "rotation_deg": 20,
@@ -172,6 +172,16 @@ def test_no_gradient_asked_uses_opencv_and_agrees_with_torch() -> None:
         quick = policy.apply(images, params)
     assert not quick.requires_grad
     assert torch.allclose(quick, policy.apply(images, params).detach(), atol=1e-3)
+
+
+def test_probability_can_be_varied() -> None:
+    policy = resolve_policy("diffaugment")
+    never = policy.with_probability(0)
+    images = torch.rand(3, 3, 16, 16, generator=seeded())
+    assert torch.allclose(never(images, seeded()), images, atol=1e-6)
+    assert never.config.shift_x == policy.config.shift_x
+    with pytest.raises(ConfigError, match="probability"):
+        policy.with_probability(1.1)
 
 
 def test_value_range_of_gans() -> None:

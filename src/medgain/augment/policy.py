@@ -47,6 +47,11 @@ class Policy:
         inside = ", ".join(f"{key}={value!r}" for key, value in changed.items())
         return f"Policy('{self.name}'{', ' if inside else ''}{inside})"
 
+    def with_probability(self, probability: float) -> Policy:
+        """Return this policy with another chance of each step (as ADA varies it), 0 to 1."""
+        values = {**self.config.model_dump(exclude_unset=True), "probability": probability}
+        return Policy(parse_config(values), self.name)
+
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> Parameters:
         """Draw parameters for n images of `size` (H, W) in pixels from `generator` alone.
 
