@@ -43,9 +43,15 @@ class Leak:
 
     def describe(self) -> str:
         """Return the leak in a line that names images and parts."""
-        seats = [f"{name} ({part})" for name, part in zip(self.image_ids, self.parts, strict=True)]
-        shown = ", ".join(seats[:4]) + (f" and {len(seats) - 4} more" if len(seats) > 4 else "")
-        return f"{self.detail}: {shown}"
+        by_part: dict[str, list[str]] = defaultdict(list)
+        for name, part in zip(self.image_ids, self.parts, strict=True):
+            by_part[part].append(name)
+        seats = [
+            f"{part} has {', '.join(names[:2])}"
+            + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+            for part, names in sorted(by_part.items(), key=lambda item: _rank(item[0]))
+        ]
+        return f"{self.detail}: {'; '.join(seats)}"
 
 
 def own_parts(image_set: ImageSet) -> dict[str, np.ndarray]:

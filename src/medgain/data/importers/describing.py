@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,6 @@ def history(
     options: ImportOptions,
     source: Path,
     unreadable: list[tuple[str, str]],
-    started: float,
 ) -> dict[str, Any]:
     """Return what the card's history says of this import."""
     return {
@@ -54,7 +52,6 @@ def history(
         "group_pattern": options.group_pattern,
         "strict_groups": options.strict_groups,
         "unreadable": [{"file": name, "reason": reason} for name, reason in unreadable],
-        "seconds": round(time.monotonic() - started, 2),
     }
 
 

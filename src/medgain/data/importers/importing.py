@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import get_args
 
@@ -79,10 +78,9 @@ def import_images(
     )  # fmt: skip
     source, out = Path(source), Path(out)
     _check(options, source, out, overwrite)
-    started = time.monotonic()
     listing = list_images(source, options, layout)
     card = make_card(listing, name or out.name, positive, modality, licence)
-    return _write(listing, options, card, source, out, workers, skip_unreadable, overwrite, started)
+    return _write(listing, options, card, source, out, workers, skip_unreadable, overwrite)
 
 
 def list_images(source: Path, options: ImportOptions, layout: str = "auto") -> Listing:
@@ -143,7 +141,6 @@ def _write(
     workers: int | None,
     skip_unreadable: bool,
     overwrite: bool,
-    started: float,
 ) -> ImageSet:
     kept: list[Read] = []
     unreadable = list(listing.missing)
@@ -163,7 +160,7 @@ def _write(
                 raise unreadable_error(unreadable, source)
             if not kept:
                 raise unreadable_error(unreadable, source, all_of_them=True)
-        card = card.after("import", **history(listing, options, source, unreadable, started))
+        card = card.after("import", **history(listing, options, source, unreadable))
         images = np.load(folder / "images.npy", mmap_mode="r")
         ImageSet(images, make_records(kept, listing, store.sha256), card).write_description(folder)
         del images
