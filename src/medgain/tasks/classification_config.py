@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medgain.runtime.device import Precision
+from medgain.runtime.errors import ConfigError
 from medgain.tasks.base import TaskConfig
 from medgain.tasks.models import find_model
 
@@ -157,7 +158,10 @@ class ClassificationConfig(TaskConfig):
     @field_validator("model")
     @classmethod
     def _known_model(cls, model: str) -> str:
-        find_model(model)  # its ConfigError names the nearest model
+        try:
+            find_model(model)
+        except ConfigError as error:  # it names the nearest model; here is the key
+            raise ConfigError(f"task.model: {error.problem}", error.remedy) from None
         return model
 
     @model_validator(mode="after")
