@@ -78,7 +78,7 @@ def test_skipped_files_are_listed_after_an_import(leaking: ImageSet) -> None:
     assert "12 unreadable files were skipped" in text
     assert "  bad0.png: zero bytes" in text
     assert "and 2 more" in text
-    assert "2.0 s, 5 images/s" in text
+    assert "2.0 s, 5.0 images/s" in text
 
 
 def test_the_sheet_is_a_png_file(leaking: ImageSet, tmp_path: Path) -> None:

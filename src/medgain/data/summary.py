@@ -29,7 +29,7 @@ def import_lines(image_set: ImageSet, out: Path, seconds: float) -> list[str]:
         if len(unreadable) > _SHOWN:
             lines.append(f"  and {len(unreadable) - _SHOWN} more, listed in {out}/card.json")
     speed = len(image_set) / max(seconds, 1e-9)
-    lines.append(f"{seconds:.1f} s, {speed:,.0f} images/s")
+    lines.append(f"{seconds:.1f} s, {speed:,.{0 if speed >= 10 else 1}f} images/s")
     return lines
 
 
