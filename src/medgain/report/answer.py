@@ -92,6 +92,8 @@ def _where(frame: Frame, rows: list[dict[str, Any]]) -> str:
 
 def _lead(frame: Frame, rows: list[dict[str, Any]]) -> list[str]:
     """Return the sentences under the headline: what was compared, and what could be seen."""
+    if all(number(row.get("gain")) is None for row in rows):
+        return ["The causes are listed under Failures."]
     verdict = frame.files.verdict
     unit = unit_name(frame.unit(frame.files.metric))
     lines = [

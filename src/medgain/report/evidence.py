@@ -45,6 +45,8 @@ def score_tables(frame: Frame) -> list[Block]:
                     "values": [_mean_sd(value) for value in values],
                 }
             )
+        if scores.empty:
+            continue
         tables.append({"title": frame.view_line(test_set, fraction), "rows": rows})
     return tables
 

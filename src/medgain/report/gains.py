@@ -32,7 +32,7 @@ def forests(frame: Frame) -> Block:
                 for row in frame.files.comparisons
                 if row["metric"] == metric and row["test_set"] == test_set
             ]
-            if rows:
+            if any(number(row.get("gain")) is not None for row in rows):
                 plots[metric == frame.files.metric].append(_forest(frame, rows, metric, test_set))
     return {"primary": plots[True], "others": plots[False]}
 

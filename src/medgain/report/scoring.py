@@ -44,7 +44,7 @@ def cell_scores(
     rows: pd.DataFrame, classes: Sequence[str], positive: str | None
 ) -> CellScores | None:
     """Score the predictions of one cell; None where they cannot be scored."""
-    codes = pd.Categorical(rows["label"], categories=list(classes)).codes
+    codes = pd.Index(list(classes)).get_indexer(pd.Index(rows["label"]))
     known = codes >= 0
     table = rows[[f"p_{name}" for name in classes]].to_numpy(np.float64)[known]
     truth = np.asarray(codes[known], np.int64)

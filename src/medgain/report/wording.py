@@ -52,8 +52,10 @@ def points(value: Any, unit: str = "") -> str:
     if found is None:
         return NONE
     scaled = found if unit else 100 * found
-    rounded = round(scaled, 1)
-    return _sign(rounded, True) + f"{abs(rounded):.1f}"
+    # an interval that ends just below zero must not be shown as ending at zero
+    digits = 2 if 0.005 <= abs(scaled) < 0.05 else 1
+    rounded = round(scaled, digits)
+    return _sign(rounded, True) + f"{abs(rounded):.{digits}f}"
 
 
 def amount(value: Any, unit: str = "") -> str:

@@ -1,0 +1,232 @@
+"""The report's small parts: words, scales, charts, pictures, per-class scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.isotonic import IsotonicRegression
+from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
+
+from medgain.report import wording
+from medgain.report.charts import monotone
+from medgain.report.evidence import mean_curves
+from medgain.report.forest import forest_axis, forest_strip
+from medgain.report.pictures import contact_sheet, fit_sheets, load_arrays, to_8bit
+from medgain.report.scoring import CLASS_SCORES, cell_scores, roc_grid, summary
+from medgain.report.svg import Scale, Style, arm_styles, nice_ticks
+
+EASY = settings(deadline=None, max_examples=60)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0213, "+2.1"),
+        (-0.0305, "\u22123.0"),
+        (0.0, "0.0"),
+        (-0.0003, "\u22120.03"),
+        (-0.00001, "0.0"),
+        (None, "–"),
+        (float("nan"), "–"),
+        ("x", "–"),
+    ],
+)
+def test_points(value: object, text: str) -> None:
+    assert wording.points(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.00002, "<\u202f0.001"), (0.0492, "0.049"), (0.3142, "0.31"), (1.0, "1.00"), (None, "–")],
+)
+def test_p_values_have_the_digits_that_decide(value: object, text: str) -> None:
+    assert wording.p_value(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0.0\u202fs"),
+        (41.4, "41\u202fs"),
+        (412, "6\u202fmin 52\u202fs"),
+        (11_100, "3\u202fh 05\u202fmin"),
+    ],
+)
+def test_seconds(value: float, text: str) -> None:
+    assert wording.seconds(value) == text
+
+
+def test_gain_reads_as_a_sentence_part() -> None:
+    text = wording.gain(0.021, 0.004, 0.038)
+    assert text == "+2.1 points (95\u202f% interval 0.4 to 3.8)"
+    assert wording.gain(2.5, 1.0, 4.0, unit="px") == "+2.5 px (95\u202f% interval 1.0 to 4.0)"
+    assert wording.gain(0.02, None, None) == "+2.0 points (no interval)"
+
+
+def test_counts_have_thousands_separators() -> None:
+    assert wording.count(5216) == "5,216"
+    assert wording.plural(1, "image") == "1 image"
+    assert wording.share(0.025) == "2.5\u202f%"
+    assert wording.amount(0.01) == "1 point"
+    assert wording.listing(["a", "b", "c"]) == "a, b and c"
+
+
+@EASY
+@given(low=st.floats(-1e3, 1e3), width=st.floats(1e-4, 1e3))
+def test_ticks_are_inside_and_few(low: float, width: float) -> None:
+    ticks = nice_ticks(low, low + width)
+    assert 1 <= len(ticks) <= 12
+    assert all(low - 1e-6 <= tick <= low + width + 1e-6 for tick in ticks)
+
+
+@EASY
+@given(value=st.floats(-1e6, 1e6))
+def test_scale_stays_within_its_ends(value: float) -> None:
+    assert 10 <= Scale(1, 100, 10, 90, log=True)(value) <= 90
+    assert 10 <= Scale(1, 100, 90, 10)(value) <= 90
+
+
+def test_arms_look_different_and_the_reference_is_ink() -> None:
+    arms = [f"a{i}" for i in range(12)] + ["ref", "aa"]
+    styles = arm_styles(arms, "ref", {"aa"})
+    assert styles["ref"].css == "ref" and styles["aa"].css == "aa"
+    assert len({(s.css, s.mark, s.dashed) for s in styles.values()}) == len(arms)
+
+
+def test_axis_shows_gains_though_one_interval_is_hopeless() -> None:
+    rows = [
+        {"gain": 0.01 * i, "ci_low": 0.01 * i - 0.02, "ci_high": 0.01 * i + 0.02} for i in (1, 2)
+    ]
+    rows.append({"gain": 0.01, "ci_low": -0.9, "ci_high": 0.9})
+    axis = forest_axis(rows, 0.01)
+    assert axis.low > -0.3 and axis.high < 0.3
+    strip = forest_strip(rows[-1], axis, Style("c1", "circle"))
+    assert strip.count('class="arrow"') == 2
+    assert forest_strip(rows[0], axis, Style("c1", "circle")).count('class="arrow"') == 0
+
+
+def test_strip_without_numbers_is_empty_ground() -> None:
+    axis = forest_axis([{"gain": None, "ci_low": None, "ci_high": None}], None)
+    assert "interval" not in forest_strip({}, axis, Style("c1", "circle"))
+
+
+@EASY
+@given(values=st.lists(st.floats(-10, 10), min_size=1, max_size=8))
+def test_monotone_fit_equals_scikit_learn(values: list[float]) -> None:
+    weights = [1.0 + i % 3 for i in range(len(values))]
+    steps = np.arange(len(values))
+    expected = IsotonicRegression().fit(steps, values, weights).predict(steps)
+    assert monotone(values, weights) == pytest.approx(expected.tolist(), abs=1e-9)
+
+
+def test_mean_curve_of_histories_that_end_at_different_steps() -> None:
+    histories = [
+        {"step": [1, 2, 3], "loss": [3.0, 2.0, 1.0]},
+        {"step": [1, 2], "loss": [1.0, 0.0], "note": "text"},
+        {},
+    ]
+    x, y = mean_curves(histories)["loss"]
+    assert x.tolist() == [1, 2, 3]
+    assert y.tolist() == [2.0, 1.0, 1.0]
+
+
+def test_mean_curve_keeps_nulls_out() -> None:
+    _, y = mean_curves([{"loss": [1.0, None, 3.0]}])["loss"]
+    assert y[0] == 1.0 and np.isnan(y[1]) and y[2] == 3.0
+
+
+def predictions(count: int = 90, classes: int = 3) -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, classes, count)
+    odds = rng.random((count, classes)) + 0.5 * np.eye(classes)[truth]
+    table = odds / odds.sum(axis=1, keepdims=True)
+    names = [f"c{i}" for i in range(classes)]
+    columns = {f"p_{name}": table[:, i] for i, name in enumerate(names)}
+    return pd.DataFrame({"label": np.array(names)[truth], "threshold": 0.45, **columns})
+
+
+def test_class_scores_equal_scikit_learn() -> None:
+    rows = predictions()
+    names = ["c0", "c1", "c2"]
+    scored = cell_scores(rows, names, None)
+    assert scored is not None and scored.confusion.sum() == len(rows)
+    table = rows[[f"p_{name}" for name in names]].to_numpy()
+    called = np.array(names)[table.argmax(axis=1)]
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        rows["label"], called, labels=names, zero_division=0
+    )
+    found = dict(zip(CLASS_SCORES, scored.per_class.T, strict=True))
+    assert found["sensitivity"] == pytest.approx(recall)
+    assert found["precision"] == pytest.approx(precision)
+    assert found["F1"] == pytest.approx(f1)
+    areas = [roc_auc_score(rows["label"] == name, table[:, i]) for i, name in enumerate(names)]
+    assert found["AUROC"] == pytest.approx(areas)
+
+
+def test_two_classes_use_the_threshold() -> None:
+    rows = predictions(classes=2)
+    scored = cell_scores(rows, ["c0", "c1"], "c0")
+    assert scored is not None
+    assert scored.confusion[:, 0].sum() == (rows["p_c0"] >= 0.45).sum()
+
+
+def test_roc_curve_rises_and_its_area_is_near_auroc() -> None:
+    rows = predictions(classes=2)
+    scored = cell_scores(rows, ["c0", "c1"], "c1")
+    assert scored is not None
+    curve = scored.roc[1]
+    assert curve[0] == 0 and curve[-1] == 1 and (np.diff(curve) >= 0).all()
+    area = np.trapezoid(curve, roc_grid())
+    assert area == pytest.approx(scored.per_class[1, -1], abs=0.02)
+
+
+def test_cells_that_cannot_be_scored_are_none() -> None:
+    rows = predictions()
+    assert cell_scores(rows.assign(label="other"), ["c0", "c1", "c2"], None) is None
+    assert cell_scores(rows.assign(p_c0=np.nan), ["c0", "c1", "c2"], None) is None
+
+
+def test_absent_class_gives_nan_not_zero() -> None:
+    rows = predictions()
+    scored = cell_scores(rows[rows["label"] != "c2"], ["c0", "c1", "c2"], None)
+    assert scored is not None and np.isnan(scored.per_class[2, 0])
+
+
+def test_summary_leaves_nan_out() -> None:
+    mean, sd = summary([np.array([1.0, np.nan]), np.array([3.0, np.nan])])
+    assert mean[0] == 2 and np.isnan(mean[1])
+    assert sd is not None and sd[0] == pytest.approx(np.sqrt(2)) and np.isnan(sd[1])
+    assert summary([np.array([1.0])])[1] is None
+
+
+def test_contact_sheet_keeps_pixels_and_has_clear_gaps() -> None:
+    images = np.full((5, 8, 8, 1), 100, np.uint8)
+    sheet = np.asarray(contact_sheet(images, 64, 2))
+    assert sheet.shape == (28, 18, 2)
+    assert sheet[0, 0].tolist() == [100, 255] and sheet[0, 8].tolist() == [0, 0]
+
+
+def test_16_bit_images_share_one_window() -> None:
+    first = np.array([[[[1000]], [[2000]]]], np.uint16)
+    second = np.array([[[[1500]], [[3000]]]], np.uint16)
+    a, b = to_8bit(first, second)
+    assert a.dtype == np.uint8
+    assert a[0, 0, 0, 0] < b[0, 0, 0, 0] < a[0, 1, 0, 0] < b[0, 1, 0, 0]
+
+
+def test_sheets_shrink_until_they_fit() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (16, 96, 96, 1), dtype=np.uint8)
+    large, small = fit_sheets([noise], 400_000), fit_sheets([noise], 30_000)
+    assert large and small and large[1] == 16
+    assert len(small[0][0]) <= 30_000 < len(large[0][0])
+    assert fit_sheets([noise], 10) is None
+    assert fit_sheets([noise[:0]], 400_000) is None
+
+
+def test_missing_arrays_are_none(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    assert load_arrays(tmp_path / "none.npz") == {}
+    np.savez(tmp_path / "objects.npz", a=np.array([{}], dtype=object))
+    assert load_arrays(tmp_path / "objects.npz") == {}
