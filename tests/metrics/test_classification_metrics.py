@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -300,3 +301,9 @@ def test_better_scores_never_lower_what_should_rise():
     for metric in CLASSIFICATION:
         values = [metric.function(truth, np.stack([1 - score, score], 1)) for score in (good, bad)]
         assert metric.gain(values[0], values[1]) > 0, metric.name
+
+
+def test_every_metric_is_in_the_documentation():
+    page = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
+    text = page.read_text(encoding="utf-8")
+    assert [name for name in NAMES if f"| `{name}` |" not in text] == []
