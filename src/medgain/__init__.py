@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from medgain.runtime.version import __version__
+
 if TYPE_CHECKING:
     from medgain.augment.policy import Policy as Policy
     from medgain.data.imageset import Card as Card
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from medgain.data.importers import import_images as import_images
     from medgain.study import Study as Study
 
-__version__ = "0.1.0"
 
 _PUBLIC = {
     "ImageSet": "medgain.data.imageset",

@@ -201,19 +201,19 @@ def test_a_crash_is_recorded_with_its_traceback(plan, tmp_path, monkeypatch):
 
 
 def test_a_full_disk_stops_the_study_and_keeps_what_is_finished(plan, tmp_path, monkeypatch):
-    from medgain.study import stages
+    from medgain.study import cell_stage
 
-    written = stages.write_json
+    written = cell_stage.write_json
     count = 0
 
     def fill(path, value):
         nonlocal count
         count += 1
-        if count == 24:
+        if count == 7:
             raise StorageError("the disk that holds the study is full", "free some space")
         written(path, value)
 
-    monkeypatch.setattr(stages, "write_json", fill)
+    monkeypatch.setattr(cell_stage, "write_json", fill)
     with pytest.raises(StorageError, match="disk that holds .* is full"):
         Study.load(plan).run(tmp_path / "out", workers=1)
     kept = len(list(tmp_path.glob("out/cells/*/cell.json")))
@@ -229,7 +229,7 @@ def test_no_generator_sees_validation_or_test_images(plan, tmp_path):
     from medgain.study.cells import list_cells, split_fold
     from medgain.study.dataset import load_prepared
     from medgain.study.folder import StudyFolder
-    from medgain.study.stages import generator_key, generator_stages
+    from medgain.study.generator_stage import generator_key, generator_stages
 
     plan["protocol"] = {"kind": "cross-validation", "folds": 3, "repeats": 2}
     plan["arms"] = {

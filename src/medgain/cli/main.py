@@ -7,9 +7,9 @@ import sys
 
 import typer
 
-from medgain import __version__
 from medgain.cli import data, generator, listing, phantom, study
 from medgain.runtime.errors import MedgainError
+from medgain.runtime.version import __version__
 
 app = typer.Typer(
     name="medgain",

@@ -300,6 +300,7 @@ def default_positive(classes: Sequence[str]) -> str | None:
     """
     if len(classes) != 2:
         return None
-    healthy = {"normal", "healthy", "negative", "control", "benign", "nevus", "no", "0", "none"}
+    healthy = {"normal", "healthy", "negative", "control", "benign"}
+    healthy |= {"nevus", "nevi", "nv", "no", "none", "0"}
     ill = [name for name in classes if name.lower() not in healthy]
     return ill[0] if len(ill) == 1 else classes[-1]

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from medgain import __version__
 from medgain.data import splits
 from medgain.data.imageset import ImageSet
 from medgain.runtime.seeds import SeedTree
+from medgain.runtime.version import __version__
 from medgain.study.plan import Official, Plan
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from medgain import __version__
 from medgain.runtime.device import cpu_count, resolve_device, resolve_precision
+from medgain.runtime.version import __version__
 from medgain.study.plan import Plan
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pillow")

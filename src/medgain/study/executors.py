@@ -8,7 +8,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from medgain.runtime.registry import Registry
-from medgain.study.stages import Outcome, Stage, run_stage
+from medgain.study.stage import Outcome, Stage
+from medgain.study.stages import run_stage
 
 Executor = Callable[[Path, Iterable[Stage], int, bool], Iterator[Outcome]]
 EXECUTORS: Registry[Executor] = Registry("executor", "medgain.study")

@@ -21,10 +21,11 @@ from medgain.study.environment import describe_environment, resolve_runtime
 from medgain.study.examples import write_policy_examples
 from medgain.study.executors import EXECUTORS
 from medgain.study.folder import StudyFolder
+from medgain.study.generator_stage import generator_stages
 from medgain.study.loading import load_plan
 from medgain.study.plan import Plan
 from medgain.study.results import Results, gather
-from medgain.study.stages import CellStage, GeneratorStage, Outcome, Stage, generator_stages
+from medgain.study.stage import CellStage, GeneratorStage, Outcome, Stage
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from medgain import __version__
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.files import atomic_folder, read_json, write_json
+from medgain.runtime.version import __version__
 from medgain.tasks.base import FitResult
 from medgain.tasks.models import Classifier, ClassifierSpec, build_classifier
 from medgain.tasks.models.weights import read_weights

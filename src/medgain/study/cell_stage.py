@@ -1,0 +1,131 @@
+"""The stage that trains and scores one cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from medgain.data.imageset import ImageSet
+from medgain.generators.base import GENERATORS, Generator
+from medgain.runtime.device import resolve_device
+from medgain.runtime.errors import TrainingFailure
+from medgain.runtime.files import atomic_folder, read_json, write_json
+from medgain.study.arms import Sampler, assemble
+from medgain.study.cells import Cell, Split, cell_key, split_fold
+from medgain.study.dataset import Prepared
+from medgain.study.folder import StudyFolder
+from medgain.study.generator_stage import generator_key, generator_stages
+from medgain.study.plan import Plan
+from medgain.study.predictions import predictions_frame
+from medgain.study.stage import CellStage, Outcome, describe_failure, finished
+from medgain.tasks.base import FitResult, Task
+
+
+def run_cell(
+    folder: StudyFolder, plan: Plan, prepared: Prepared, stage: CellStage, retry: bool
+) -> Outcome:
+    cell = stage.cell
+    key = cell_key(plan, cell, prepared.key)
+    record = folder.cell(cell.name) / "cell.json"
+    done = finished(record, key, retry)
+    if done is not None:
+        return Outcome(stage, "cached", done["cause"])
+    split = split_fold(plan, prepared.images, cell.where, prepared.banned)
+    described: dict[str, Any] = {
+        "cell": cell.name,
+        "arm": cell.arm,
+        "fraction": cell.where.fraction,
+        "fold": cell.where.fold,
+        "repeat": cell.where.repeat,
+        "key": key,
+        "real_images": len(split.train) + len(split.validation),
+        "train_images": len(split.train),
+        "validation_images": len(split.validation),
+        "test_images": len(split.test),
+    }
+    with atomic_folder(record.parent, overwrite=True) as temporary:
+        try:
+            described |= _fit_and_score(folder, plan, prepared, cell, split, temporary)
+            described |= {"status": "ok", "cause": "", "remedy": ""}
+        except Exception as error:
+            (temporary / "predictions.parquet").unlink(missing_ok=True)
+            described |= describe_failure(error)
+        write_json(temporary / "cell.json", described)
+    return Outcome(stage, described["status"], described["cause"])
+
+
+def _fit_and_score(
+    folder: StudyFolder, plan: Plan, prepared: Prepared, cell: Cell, split: Split, out: Path
+) -> dict[str, Any]:
+    recipe = plan.recipe(cell.arm)
+    seeds = cell.seeds(plan)
+    sampler, generator_seconds = _open_generators(folder, plan, prepared, cell)
+    arm = assemble(
+        recipe,
+        prepared.images.take(split.train),
+        prepared.images.take(split.validation),
+        sampler=sampler,
+        seeds=seeds,
+    )
+    task = plan.make_task()
+    device = resolve_device(plan.runtime.device)
+    result = task.fit(arm.data, seeds=seeds, device=device)
+    tests = {"test": prepared.images.take(split.test), **prepared.external}
+    scores = _score(task, result, tests, cell, out)
+    return {
+        "synthetic_images": arm.synthetic_images,
+        "oversampled_images": arm.oversampled_images,
+        "generator_seconds": generator_seconds,
+        "threshold": result.threshold,
+        "steps": result.steps,
+        "train_seconds": result.seconds,
+        "history": result.history,
+        "details": result.details,
+        "scores": scores,
+    }
+
+
+def _open_generators(
+    folder: StudyFolder, plan: Plan, prepared: Prepared, cell: Cell
+) -> tuple[Sampler | None, float]:
+    """Return a sampler over the cell's trained generators, and what training them took."""
+    stages = generator_stages(plan, prepared, cell)
+    if not stages:
+        return None, 0.0
+    seconds = 0.0
+    loaded: dict[str, Generator] = {}
+    for stage in stages:
+        path = folder.generator(generator_key(plan, prepared, stage))
+        record = read_json(path / "stage.json")
+        if record["status"] != "ok":
+            raise TrainingFailure(
+                f"its generator {stage.name} ({stage.label}) failed: {record['cause']}",
+                record["remedy"],
+            )
+        seconds += record["seconds"]
+        kind = GENERATORS.get(record["model"])
+        loaded[stage.label] = kind.load(path, resolve_device(plan.runtime.device))
+
+    def sample(label: str, count: int) -> ImageSet:
+        # The seed leaves the arm out: arms that share a generator share its images.
+        seed = cell.where.seeds(plan).child("sampling", label).integer()
+        return loaded[label].sample(count, seed=seed)
+
+    return sample, seconds
+
+
+def _score(
+    task: Task, result: FitResult, tests: dict[str, ImageSet], cell: Cell, out: Path
+) -> dict[str, dict[str, float]]:
+    scores: dict[str, dict[str, float]] = {}
+    frames = []
+    for name, images in tests.items():
+        with torch.inference_mode():
+            predictions = task.predict(result, images)
+        scores[name] = dict(task.score(predictions, images, result.threshold))
+        frames.append(predictions_frame(cell, name, images, predictions, result.threshold))
+    pd.concat(frames, ignore_index=True).to_parquet(out / "predictions.parquet", index=False)
+    return scores

@@ -1,0 +1,126 @@
+"""The documentation names every command, option, key and registered component."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from medgain.augment import POLICIES, PolicyConfig
+from medgain.cli.listing import KINDS
+from medgain.cli.main import app
+from medgain.data.importers import LAYOUTS
+from medgain.data.phantoms import PHANTOMS
+from medgain.generators.base import GENERATORS, Budget
+from medgain.metrics.base import METRICS
+from medgain.study import plan
+from medgain.study.executors import EXECUTORS
+from medgain.tasks.base import TASKS
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def page(name: str) -> str:
+    return (REFERENCE / f"{name}.md").read_text(encoding="utf-8")
+
+
+def commands() -> list[tuple[str, click.Command]]:
+    def walk(command, name):
+        if isinstance(command, click.Group) or hasattr(command, "commands"):
+            for key, below in command.commands.items():
+                yield from walk(below, f"{name} {key}")
+        else:
+            yield name, command
+
+    return list(walk(typer.main.get_command(app), "medgain"))
+
+
+@pytest.mark.parametrize(("name", "command"), commands(), ids=lambda value: str(value)[:40])
+def test_every_command_and_option_is_documented(name, command):
+    text = page("cli")
+    assert f"`{name} " in text
+    start = text.index(f"## `{name} ")
+    section = text[start : text.find("\n## ", start + 1) if "\n## " in text[start + 1 :] else None]
+    for parameter in command.params:
+        for option in parameter.opts:
+            if option.startswith("--") and option != "--help":
+                assert re.search(rf"`{option}[` ]", section), f"{name} {option} is not in cli.md"
+
+
+@pytest.mark.parametrize(
+    ("registry", "where"),
+    [
+        (GENERATORS, "generators"),
+        (POLICIES, "policies"),
+        (PHANTOMS, "phantoms"),
+        (METRICS, "metrics"),
+        (TASKS, "tasks"),
+        (LAYOUTS, "import"),
+        (EXECUTORS, "cli"),
+    ],
+    ids=lambda value: getattr(value, "kind", value),
+)
+def test_every_registered_name_is_documented_with_a_summary(registry, where):
+    text = page(where)
+    for entry in registry:
+        assert f"`{entry.name}`" in text, f"{registry.kind} {entry.name} is not in {where}.md"
+        assert entry.summary
+
+
+def test_every_listable_kind_is_in_the_command_reference():
+    for kind in KINDS:
+        assert kind in page("cli")
+
+
+@pytest.mark.parametrize(
+    ("model", "where"),
+    [
+        (plan.PlanFile, "plan"),
+        (plan.PhantomSource, "plan"),
+        (plan.Official, "plan"),
+        (plan.CrossValidation, "plan"),
+        (plan.GeneratorSpec, "plan"),
+        (plan.Arm, "plan"),
+        (plan.Synthetic, "plan"),
+        (plan.RuntimeSpec, "plan"),
+        (PolicyConfig, "policies"),
+        *[(entry.value.Config, "tasks") for entry in TASKS],
+        *[(entry.value.Config, "generators") for entry in GENERATORS],
+        *[(entry.value.Options, "phantoms") for entry in PHANTOMS],
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_every_configuration_key_is_documented(model, where):
+    text = page(where)
+    for key in model.model_fields:
+        documented = f"`{key}`" in text or f"`{key}." in text or f".{key}`" in text
+        assert documented, f"{model.__name__}.{key} is not in {where}.md"
+
+
+def test_budget_keys_are_documented():
+    for key in Budget.model_fields:
+        assert f"`budget.{key}`" in page("plan")
+
+
+def test_links_between_pages_lead_somewhere():
+    for source in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", source.read_text("utf-8")):
+            if "://" not in target:
+                assert (source.parent / target).exists(), f"{source.name} links to {target}"
+
+
+def test_every_page_is_linked_from_the_index():
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for path in ROOT.glob("docs/*/*.md"):
+        assert f"({path.relative_to(ROOT / 'docs')})" in index, f"{path.name} is not in docs/README.md"
+
+
+def test_committed_text_names_no_machine():
+    forbidden = re.compile(r"/work/|/tmp/|/root/|pypi\.org|files\.pythonhosted", re.IGNORECASE)
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("recipes/*.yaml")]:
+        found = forbidden.search(path.read_text(encoding="utf-8"))
+        assert not found, f"{path.name} names {found and found.group()}"
