@@ -146,7 +146,7 @@ def _axes(canvas: Canvas, x: Scale, y: Scale, sizes: Sequence[float], label: str
     for size in sizes:
         canvas.line(x(size), y.start, x(size), y.end)
         if x(size) - last > 44:
-            canvas.text(x(size), y.start + 16, tick_text(size))
+            canvas.text(x(size), y.start + 16, tick_text(round(size)))
             last = x(size)
     canvas.text(0, 12, label, "title", "start")
     canvas.text(

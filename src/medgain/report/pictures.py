@@ -66,6 +66,7 @@ def fit_sheets(
         size = min(shown, *(len(stack) for stack in stacks))
         if size == 0:
             return None
+        size = size // columns * columns or size  # whole rows, where there is one
         sheets = [png(contact_sheet(stack[:size], tile_px, columns)) for stack in stacks]
         if sum(len(sheet) for sheet in sheets) <= limit_bytes:
             return sheets, size

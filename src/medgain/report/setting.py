@@ -161,7 +161,10 @@ def _leaks(check: dict[str, Any] | None) -> Block | None:
         "statement": check.get("statement") or "",
         "facts": [
             ("groups of identical images", count(check.get("exact_groups"))),
-            ("groups of near-identical images", count(check.get("near_groups"))),
+            (
+                "pairs of near-identical images",
+                count(check.get("near_pairs", check.get("near_groups"))),
+            ),
             ("leaks between parts", count(len(leaks))),
             ("on a leak", _ON_LEAK.get(str(check.get("on_leak")), "–")),
             ("images dropped from training", count(len(dropped))),
