@@ -216,3 +216,15 @@ def test_holm_keeps_what_could_not_be_tested_apart():
     np.testing.assert_allclose(holm([0.01, np.nan, 0.04]), [0.02, np.nan, 0.04])
     assert np.isnan(holm([np.nan])).all()
     assert holm([]).shape == (0,)
+
+
+def test_overlapping_trainings_on_a_shared_test_set_widen_the_interval():
+    """An external set scored by cross-validation: s² · n_test/n_train more than official."""
+    rng = np.random.default_rng(0)
+    gains, boot = rng.normal(0.02, 0.01, 10), rng.normal(0.02, 0.004, (300, 10))
+    plain = gain_interval(gains, protocol="official", n_test=200, boot_gains=boot)
+    wide = gain_interval(
+        gains, protocol="official", n_test=200, boot_gains=boot, training_overlap=0.25
+    )
+    assert np.isclose(wide.se**2 - plain.se**2, 0.25 * gains.var(ddof=1))
+    assert wide.ci_high - wide.ci_low > plain.ci_high - plain.ci_low

@@ -83,6 +83,7 @@ class _Comparer:
             n_train=self.pool_groups if folds else None,
             n_test=self.table.groups(test_set),
             boot_gains=boot_gains,
+            training_overlap=self.table.groups("test") / self.pool_groups if folds else 0.0,
             level=self.plan.level,
         )
         return Comparison(

@@ -104,6 +104,7 @@ def gain_interval(
     n_train: int | None = None,
     n_test: int | None = None,
     boot_gains: ArrayLike | None = None,
+    training_overlap: float = 0.0,
     level: float = 0.95,
 ) -> GainEstimate:
     """Return the mean of paired gains with its interval and p-value.
@@ -120,6 +121,9 @@ def gain_interval(
         boot_gains: (B, J) the gain of each cell in each bootstrap of the test groups, the same
             resamples for all cells (`bootstrap_groups`). Rows with NaN, in which a class had no
             image, are left out.
+        training_overlap: with `boot_gains`: n_test/n_train of the folds, where the cells' training
+            images overlap as those of folds do (an external set scored by cross-validation);
+            s² times it is added to SE², as in cross-validation itself.
         level: of the interval, in (0, 1).
 
     Returns:
@@ -158,7 +162,7 @@ def gain_interval(
             reason = f"{len(boot)} usable resamples of the test groups: a class is too rare there"
             return replace(blank, reason=reason)
         assert n_test is not None
-        shared = _shared_official(variance, boot)
+        shared = _shared_official(variance, boot) + variance * training_overlap
         shared_df = 1 / (1 / max(1, n_test - 1) + 1 / (len(boot) - 1))
     se = float(np.sqrt(variance / repeats + shared))
     if se < 1e-12:
