@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from torch import nn
 
 from medgain.generators.batches import Batches, to_pixels
@@ -25,7 +26,7 @@ from medgain.generators.dcgan import (
 )
 from medgain.generators.ema import Ema, standing_statistics
 from medgain.generators.gaussian import principal_components
-from medgain.generators.grids import grid
+from medgain.generators.grids import save_grid
 from medgain.generators.history import crossed
 from medgain.generators.trainable import adam
 from medgain.generators.watch import check_weights, diversity
@@ -174,14 +175,15 @@ def test_weights_that_are_not_finite_are_named():
         check_weights("dcgan", 1.0, {"generator": network})
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_grids_place_images_row_by_row(channels):
-    images = np.stack([np.full((4, 4, channels), value, np.uint8) for value in range(1, 6)])
-    sheet = grid(images, 3)
-    assert sheet.shape == (10, 16, channels)
-    assert sheet[0, 0, 0] == 1 and sheet[0, 6, 0] == 2 and sheet[6, 6, 0] == 5
-    assert sheet[6, 12, 0] == 0 and sheet[4, 0, 0] == 0
-    assert grid(images.astype(np.uint16) * 256, 3).tolist() == sheet.tolist()
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_grids_are_written_on_one_scale(tmp_path, dtype):
+    images = np.zeros((5, 4, 4, 1), dtype)
+    images[1] = np.iinfo(dtype).max if dtype == "uint8" else 1000
+    save_grid(tmp_path / "grid.png", images, white=2000.0, columns=3)
+    with Image.open(tmp_path / "grid.png") as picture:
+        assert picture.mode == "L" and picture.size == (3 * 6 - 2, 2 * 6 - 2)
+        assert picture.getpixel((0, 0)) == 0
+        assert picture.getpixel((6, 0)) == pytest.approx(255 if dtype == "uint8" else 127.5, abs=1)
 
 
 def test_crossed_multiples():

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from medgain.runtime.errors import DataError
@@ -26,8 +26,9 @@ Tensors = dict[str, torch.Tensor]
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], description: Any) -> None:
     """Write `tensors` and the JSON `description` to `path`, whole or not at all."""
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with atomic_path(path) as temporary:
-        save_file(stored, temporary, metadata={"description": json.dumps(description)})
+    content = save(stored, metadata={"description": json.dumps(description)})
+    with atomic_path(path) as temporary:  # by Python, so that a full disk is told as such
+        temporary.write_bytes(content)
 
 
 def load_tensors(path: Path) -> tuple[Tensors, Any]:

@@ -66,7 +66,7 @@ class Trainer:
         title: str,
     ) -> None:
         self.model, self.config, self.budget, self.context = model, config, budget, context
-        self.title, self.dtype = title, images.dtype
+        self.title, self.dtype, self.white = title, images.dtype, float(images.max())
         self.precision = resolve_precision(context.device, context.precision)
         self.identity = {**identity, "precision": str(self.precision).removeprefix("torch.")}
         seeds = SeedTree(context.seed)
@@ -181,13 +181,14 @@ class Trainer:
         samples = self.generate(self.look_latents)
         if self.context.folder is not None:
             name = f"{kimg:09.2f}kimg.png"
-            save_grid(self.context.folder / "samples" / name, to_pixels(samples, self.dtype))
+            pixels = to_pixels(samples, self.dtype)
+            save_grid(self.context.folder / "samples" / name, pixels, white=self.white)
         look = diversity(samples, self.look_real)
         if not final or history.get("spread_kimg", [-1.0])[-1] != kimg:
             for key, value in zip(LOOK_KEYS, (kimg, look.spread, look.nearest), strict=True):
                 history.setdefault(key, []).append(value)
-            self.looks.append(look)
         if self.counters.step >= JUDGED_FROM_STEP:
+            self.looks.append(look)
             check_collapse(self.title, kimg, self.looks, needed=1 if final else 2)
 
     @torch.no_grad()
@@ -209,6 +210,8 @@ class Trainer:
 
     def _begin(self) -> None:
         folder = self.context.folder
+        if self.context.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.context.device)
         if folder is None:
             return
         if self.context.resume and (folder / CHECKPOINT).exists():

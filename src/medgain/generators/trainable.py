@@ -135,7 +135,9 @@ def frozen(networks: Mapping[str, nn.Module], names: tuple[str, ...]) -> Iterato
 def fresh_weights(seed: int) -> Iterator[None]:
     """Seed the weights of modules built inside, and leave the global random state alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(
+            seed
+        )  # the CPU's alone; torch.manual_seed is all devices'
         yield
 
 
