@@ -11,9 +11,11 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from medgain.report import wording
+from medgain.report.answer import worth_text
 from medgain.report.charts import monotone
 from medgain.report.evidence import mean_curves
 from medgain.report.forest import forest_axis, forest_strip
+from medgain.report.material import policy_name
 from medgain.report.pictures import contact_sheet, fit_sheets, load_arrays, to_8bit
 from medgain.report.scoring import CLASS_SCORES, cell_scores, roc_grid, summary
 from medgain.report.svg import Scale, Style, arm_styles, nice_ticks
@@ -230,3 +232,15 @@ def test_missing_arrays_are_none(tmp_path) -> None:  # type: ignore[no-untyped-d
     assert load_arrays(tmp_path / "none.npz") == {}
     np.savez(tmp_path / "objects.npz", a=np.array([{}], dtype=object))
     assert load_arrays(tmp_path / "objects.npz") == {}
+
+
+def test_policy_written_out_in_the_plan_is_named_by_what_it_does() -> None:
+    assert policy_name("pneumonia-e1") == "pneumonia-e1"
+    spelled = {"rotation_deg": 5, "shift_x": 0.05, "horizontal_flip": False}
+    assert policy_name(spelled) == "rotation 5°, shift x 0.05"
+
+
+def test_exchange_rate_keeps_the_studys_words_with_a_true_minus() -> None:
+    row = {"worth_real_images": {"estimate": 9, "text": "worth 9 (95 % interval -40 to 98)"}}
+    assert worth_text(row) == "worth 9 (95 % interval \u221240 to 98)"
+    assert worth_text({"worth_real_images": None}) == ""

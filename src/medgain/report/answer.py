@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from medgain.report.frame import Block, Frame
 from medgain.report.wording import (
+    MINUS,
     VERDICTS,
     amount,
     control_passed,
@@ -197,7 +199,7 @@ def worth_text(row: dict[str, Any]) -> str:
     """Return "worth 43 real images (95 % interval 12 to 90)", or nothing without a rate."""
     worth = row.get("worth_real_images") or {}
     if worth.get("text"):
-        return str(worth["text"]).rstrip(".")
+        return re.sub(r"(?<=\s)-(?=\d)", MINUS, str(worth["text"]).rstrip("."))
     estimate = number(worth.get("estimate"))
     if estimate is None:
         return ""

@@ -21,6 +21,7 @@ from medgain.report.scoring import (
 from medgain.report.wording import count, metric_name, plural, score
 
 _STEPS_SHOWN = 60
+_NOT_DRAWN = ("learning_rate", "lr")
 _X_AXES = ("step", "steps", "epoch", "kimg", "images_seen")
 
 
@@ -33,7 +34,9 @@ def score_tables(frame: Frame) -> list[Block]:
         rows = []
         for arm in frame.files.arms:
             mine = scores[scores["arm"] == arm]
-            values = [mine.loc[mine["metric"] == metric, "value"] for metric in frame.metrics]
+            values = [
+                mine.loc[mine["metric"] == metric, "value"] for metric in frame.overall_metrics
+            ]
             planned = _cells(frame, arm, fraction)
             if not planned and mine.empty:
                 continue  # the plan leaves this arm out at this fraction
@@ -59,7 +62,7 @@ def metric_heads(frame: Frame) -> list[Block]:
             "lower": not frame.higher_is_better(metric),
             "summary": frame.metric_line(metric),
         }
-        for metric in frame.metrics
+        for metric in frame.overall_metrics
     ]
 
 
@@ -131,7 +134,7 @@ def mean_curves(
         axis = next((name for name in _X_AXES if history.get(name)), None)
         for name, values in history.items():
             y = _floats(values)
-            if name in _X_AXES or y is None:
+            if name in _X_AXES or name in _NOT_DRAWN or y is None:
                 continue
             x = _floats(history[axis]) if axis else np.arange(1.0, len(y) + 1)
             if x is not None and len(x) == len(y):

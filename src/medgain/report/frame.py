@@ -41,6 +41,12 @@ class Frame:
         unique = list(dict.fromkeys(found))
         return sorted(unique, key=lambda name: name != self.files.metric)
 
+    @property
+    def overall_metrics(self) -> list[str]:
+        """Return the metrics of the whole test set; those of a class (`recall[normal]`) stand apart."""
+        whole = [name for name in self.metrics if not name.endswith("]")]
+        return whole or self.metrics
+
     @cached_property
     def real_images(self) -> dict[float, float]:
         """Return the real images (training and validation) at each fraction, mean over cells."""

@@ -125,7 +125,13 @@ def policy_name(policy: Any) -> str:
     """Return a policy's name, or what a policy written out in the plan consists of."""
     if not isinstance(policy, dict):
         return str(policy)
-    parts = [f"{key.replace('_', ' ')} {value}" for key, value in policy.items() if value]
+    units = {"deg": "°", "px": " px"}
+    parts = []
+    for key, value in policy.items():
+        stem, _, unit = key.rpartition("_")
+        named, ending = (stem, units[unit]) if stem and unit in units else (key, "")
+        if value:
+            parts.append(f"{named.replace('_', ' ')} {value}{ending}")
     return ", ".join(parts) or "policy without a transform"
 
 
