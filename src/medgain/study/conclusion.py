@@ -57,12 +57,13 @@ def conclude(plan: Plan, results: Results, dataset: dict[str, Any]) -> dict[str,
 
 def _as_dict(plan: Plan, one: Comparison, p_holm: float) -> dict[str, Any]:
     estimate = one.estimate
-    word = decide(estimate, p_holm, plan.margin, 1 - plan.level)
+    control = "aa" if plan.arms[one.arm].same_as == one.reference else None
+    # an A/A control asks whether a difference is found where none is: found, or no evidence
+    word = decide(estimate, p_holm, 0.0 if control else plan.margin, 1 - plan.level)
     needed = repeats_needed(estimate, plan.margin)
     worth = None
     if one.worth is not None:
         worth = {**asdict(one.worth), "text": one.worth.text()}
-    control = "aa" if plan.arms[one.arm].same_as == one.reference else None
     return {
         "arm": one.arm,
         "reference": one.reference,
