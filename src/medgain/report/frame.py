@@ -43,7 +43,7 @@ class Frame:
 
     @property
     def overall_metrics(self) -> list[str]:
-        """Return the metrics of the whole test set; a class's own, `recall[normal]`, stand apart."""
+        """Return the metrics of the whole test set; those of one class stand in its own table."""
         whole = [name for name in self.metrics if not name.endswith("]")]
         return whole or self.metrics
 
