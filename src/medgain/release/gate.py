@@ -49,7 +49,8 @@ def clear(image_set: ImageSet, audit: Audit | None, accept_risk: str | None = No
     obstacles = _source_obstacles(image_set)
     mine = audit is not None and audit.synthetic_fingerprint == image_set.fingerprint()
     if audit is None:
-        if image_set.card.origin != "phantom":
+        learned = any("generator" in step for step in image_set.card.history)
+        if image_set.card.origin != "phantom" or learned:
             obstacles.append("there is no audit")
     elif not mine:
         obstacles.append("the audit is of another set (the fingerprints differ)")

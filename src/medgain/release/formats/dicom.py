@@ -193,9 +193,15 @@ def fresh_uid() -> str:
 
 
 def shorten(text: str, longest: int = 64) -> str:
-    """Return `text` as one DICOM value: no backslash, no line breaks, at most `longest`."""
+    """Return `text` as one DICOM value: no backslash, no line breaks, at most `longest` bytes.
+
+    The standard counts characters; some programs count bytes, and to these it has to fit too.
+    """
     plain = " ".join("".join(" " if c == "\\" or ord(c) < 32 else c for c in text).split())
-    return plain if len(plain) <= longest else plain[: longest - 1].rstrip() + "…"
+    data = plain.encode()
+    if len(data) <= longest:
+        return plain
+    return data[: longest - 3].decode(errors="ignore").rstrip() + "..."
 
 
 def _put_pixels(dataset: Any, pixels: np.ndarray, release: ReleaseContext) -> None:
