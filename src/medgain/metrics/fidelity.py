@@ -9,7 +9,7 @@ from medgain.metrics.fidelity_frechet import frechet_distance
 from medgain.metrics.fidelity_inputs import check_features, equal_n, standardise
 from medgain.metrics.fidelity_kernel import KernelDistance, kernel_distance
 from medgain.metrics.fidelity_neighbours import Prdc, prdc
-from medgain.metrics.fidelity_splits import disjoint_halves, half_sample_se
+from medgain.metrics.fidelity_splits import disjoint_halves, half_sample_se, real_null
 
 __all__ = [
     "KernelDistance",
@@ -21,5 +21,6 @@ __all__ = [
     "half_sample_se",
     "kernel_distance",
     "prdc",
+    "real_null",
     "standardise",
 ]

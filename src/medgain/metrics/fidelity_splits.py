@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medgain.metrics.base import FloatArray
-from medgain.metrics.fidelity_inputs import IntArray, check_pair
+from medgain.metrics.fidelity_inputs import IntArray, check_features, check_pair, thin
 from medgain.runtime.errors import DataError
 
 Z95 = 1.959963984540054
@@ -79,3 +79,41 @@ def half_sample_se(
         for _ in range(replicates)
     ]
     return float(np.std(draws, ddof=1))
+
+
+def real_null(
+    statistic: Callable[[FloatArray, FloatArray], float],
+    real: ArrayLike,
+    *,
+    count: int | None = None,
+    splits: int = 20,
+    rng: np.random.Generator,
+    groups: ArrayLike | None = None,
+) -> FloatArray:
+    """Return a score between disjoint halves of the real images, once per random split.
+
+    This is what a perfect generator would score at the same N: put its mean and standard
+    deviation beside every score.
+
+    Args:
+        statistic: the score, as a function of two feature matrices.
+        real: (N, D).
+        count: images a side; the smallest half of all splits if not given.
+        splits: how many random splits.
+        rng: draws them.
+        groups: (N,) patients, which no split tears apart.
+
+    Raises:
+        DataError: the halves hold fewer than `count` images.
+    """
+    table = check_features(real, "the real images' features", least=4)
+    pairs = [disjoint_halves(len(table), rng, groups) for _ in range(splits)]
+    smallest = min(len(half) for pair in pairs for half in pair)
+    size = smallest if count is None else count
+    if not 2 <= size <= smallest:
+        raise DataError(
+            f"a null at {size} images a side, and the smaller half of {len(table)} real images "
+            f"holds {smallest}",
+            "score fewer images, or give more real ones",
+        )
+    return np.array([statistic(*(thin(table[half], size, rng) for half in p)) for p in pairs])
