@@ -1,0 +1,85 @@
+"""`medgain score`: how good is a synthetic set, beside what real images score?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add `score` to `app`."""
+    app.command("score")(score)
+
+
+def score(
+    real: Path = typer.Argument(metavar="REAL_SET", help="Image set of real images."),
+    synthetic: Path = typer.Argument(metavar="SYNTHETIC_SET", help="Image set to score."),
+    out: Path = typer.Option(..., "--out", help="Folder for score.json and score.html."),
+    features: str = typer.Option(
+        "radiomics",
+        "--features",
+        help="Comma-separated: radiomics, task, torchvision:NAME, timm:NAME.",
+    ),
+    weights: list[str] = typer.Option(
+        [],
+        "--weights",
+        help="Weights of the backbone: FILE or download; with several, NAME=FILE, repeated.",
+    ),
+    real_split: str = typer.Option(
+        None,
+        "--real-split",
+        help="Held-out part: test, val, half or all (default: test where there is one, else half).",
+    ),
+    steps: int = typer.Option(600, "--steps", min=1, help="Steps of each classifier trained."),
+    repeats: int = typer.Option(
+        3, "--repeats", min=0, help="Trainings per classifier of TSTR; 0 leaves it out."
+    ),
+    no_training: bool = typer.Option(
+        False, "--no-training", help="Leave out TSTR and the test by a CNN on the pixels."
+    ),
+    limit: int = typer.Option(
+        5_000, "--limit", min=20, help="Images of each set that are compared at most."
+    ),
+    seed: int = typer.Option(0, "--seed", min=0, help="Every random number derives from it."),
+    device: str = typer.Option("auto", "--device", help="auto, cpu or cuda."),
+    as_json: bool = typer.Option(False, "--json", help="Print score.json."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace what is in --out."),
+) -> None:
+    """Score SYNTHETIC_SET against held-out images of REAL_SET, beside real-real nulls."""
+    from medgain.assess.score_folder import SCORE_NAME, score_to_folder
+    from medgain.data.imageset import ImageSet
+    from medgain.report.score_page import PAGE_NAME, write_score_page
+    from medgain.runtime.device import resolve_device
+    from medgain.runtime.files import atomic_folder
+
+    real_set, synthetic_set = ImageSet.open(real), ImageSet.open(synthetic)
+    chosen = resolve_device(device)
+    with atomic_folder(out, overwrite=overwrite) as folder:
+        result = score_to_folder(
+            real_set,
+            synthetic_set,
+            folder,
+            features=features,
+            weights=weights,
+            real_split=real_split,
+            seed=seed,
+            device=chosen,
+            steps=steps,
+            repeats=repeats,
+            limit=limit,
+            training=not no_training,
+            quiet=False,
+        )
+        write_score_page(folder)
+        text = (folder / SCORE_NAME).read_text(encoding="utf-8")
+    if as_json:
+        typer.echo(text, nl=False)
+        return
+    for block in result["features"]:
+        typer.echo(f"features: {block['identity']}")
+    for sentence in result["sentences"]:
+        typer.echo(sentence)
+    for note in result["notes"]:
+        typer.echo(f"note: {note}")
+    typer.echo(f"Page: {out / PAGE_NAME}")

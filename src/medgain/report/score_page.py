@@ -1,0 +1,147 @@
+"""Writes score.html: how good a synthetic set is, as one file that asks nothing of the network."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from medgain.assess.score_folder import SCORE_NAME, SHEETS_NAME
+from medgain.report.pictures import fit_sheets, load_arrays, to_8bit
+from medgain.report.score_tables import (
+    extractor_views,
+    set_facts,
+    training_view,
+    two_sample_rows,
+)
+from medgain.report.setting import PHANTOM, UNKNOWN_PATIENTS
+from medgain.report.wording import count
+from medgain.runtime.errors import MedgainError
+from medgain.runtime.files import read_json, write_text
+
+PAGE_NAME = "score.html"
+_PICTURE_BYTES = 2_400_000
+_FORMAT_VERSION = 1
+
+
+def write_score_page(folder: Path, out: Path | None = None) -> Path:
+    """Write the page of a score's folder and return its path.
+
+    Args:
+        folder: holds score.json, and score-sheets.npz for the pictures.
+        out: where to write; `score.html` in the folder if None.
+
+    Raises:
+        MedgainError: there is no score.json, it is damaged, or of another format.
+    """
+    folder = Path(folder)
+    result = read_json(folder / SCORE_NAME)
+    if not isinstance(result, dict) or result.get("format_version") != _FORMAT_VERSION:
+        raise MedgainError(
+            f"{folder / SCORE_NAME} is not a score of format {_FORMAT_VERSION}",
+            "run medgain score again",
+        )
+    out = Path(out) if out is not None else folder / PAGE_NAME
+    try:
+        page = render(content(result, folder))
+    except (KeyError, TypeError, IndexError) as error:
+        raise MedgainError(
+            f"{folder / SCORE_NAME} is damaged ({error!r})", "run medgain score again"
+        ) from error
+    write_text(out, page)
+    return out
+
+
+def content(result: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return everything that the template shows."""
+    return {
+        "title": f"{result['synthetic']['name']}",
+        "real": result["real"],
+        "synthetic": result["synthetic"],
+        "byline": _byline(result),
+        "version": result["medgain"],
+        "banners": banners(result),
+        "headline": result["headline"],
+        "sentences": result["sentences"],
+        "notes": result["notes"],
+        "extractors": extractor_views(result),
+        "kinds": result["kinds"],
+        "neighbours": result["neighbours"],
+        "splits": result["splits"],
+        "sheets": sheets(result, folder),
+        "two_sample": two_sample_rows(result),
+        "training": training_view(result["training"]),
+        "facts": set_facts(result),
+    }
+
+
+def banners(result: dict[str, Any]) -> list[dict[str, str]]:
+    """Return what must be seen before any number."""
+    real, found = result["real"], []
+    if real["origin"] == "phantom":
+        found.append({"kind": "phantom", "title": "PHANTOM", "text": PHANTOM, "more": ""})
+    if result["synthetic"]["origin"] != "synthetic":
+        origin = result["synthetic"]["origin"]
+        text = f"The set that is scored is not synthetic: its card says {origin}."
+        found.append({"kind": "warn", "title": "Origin", "text": text, "more": ""})
+    if not real["groups_known"]:
+        found.append(
+            {
+                "kind": "warn",
+                "title": "Patients",
+                "text": UNKNOWN_PATIENTS,
+                "more": real["group_rule"],
+            }
+        )
+    for note in result["notes"]:
+        if "flatter" in note or "pixel-identical" in note:
+            found.append({"kind": "warn", "title": "Seen before", "text": note, "more": ""})
+    return found
+
+
+def sheets(result: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """Return real and synthetic contact sheets by class; none where no pictures were kept."""
+    arrays = load_arrays(folder / SHEETS_NAME)
+    labels = list(dict.fromkeys(name.partition("/")[2] for name in arrays))
+    found = []
+    for label in labels:
+        stacks = [arrays.get(f"real/{label}"), arrays.get(f"synthetic/{label}")]
+        block: dict[str, Any] = {"label": label or "all images", "real": "", "synthetic": ""}
+        present = [stack for stack in stacks if stack is not None and stack.ndim == 4]
+        if len(present) < 2:
+            block["missing"] = "synthetic" if stacks[1] is None else "real"
+            found.append(block)
+            continue
+        fitted = fit_sheets(to_8bit(*present), _PICTURE_BYTES // max(len(labels), 1))
+        if fitted:
+            (block["real"], block["synthetic"]), block["shown"] = fitted
+            block["missing"] = ""
+            found.append(block)
+    return found
+
+
+def render(values: dict[str, Any]) -> str:
+    """Return the page; whatever comes from data is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("medgain.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates = resources.files("medgain.report") / "templates"
+    style = "".join(
+        (templates / name).read_text(encoding="utf-8") for name in ("style.css", "score.css")
+    )
+    return environment.get_template("score.html.j2").render(**values, style=Markup(style))
+
+
+def _byline(result: dict[str, Any]) -> str:
+    real, synthetic = result["real"], result["synthetic"]
+    return (
+        f"{count(synthetic['images'])} synthetic images · held against {count(real['held_out'])}"
+        f" images of “{real['name']}” · {real['rule']}"
+    )
