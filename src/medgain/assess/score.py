@@ -137,16 +137,18 @@ def score(
     }
     return result | {
         "headline": headline(result),
+        "summary": sentences(result, by_class=False),
         "sentences": sentences(result),
         "seconds": round(time.monotonic() - started, 1),
     }
 
 
-def sentences(result: Mapping[str, Any]) -> list[str]:
-    """Return every finding in words."""
+def sentences(result: Mapping[str, Any], *, by_class: bool = True) -> list[str]:
+    """Return every finding in words, or only those on the whole set."""
     said = []
     for block in result["features"]:
-        said += [scope_sentence(block["name"], scope) for scope in block["scopes"]]
+        scopes = block["scopes"] if by_class else block["scopes"][:1]
+        said += [scope_sentence(block["name"], scope) for scope in scopes]
         said.append(two_sample_sentence(block["name"], block["scopes"][0]["two_sample"]))
     said.append(two_sample_sentence("pixels", result["pixel_test"]))
     return said + training_sentences(result["training"])
@@ -185,8 +187,8 @@ def _by_extractor(
     started = time.monotonic()
     real_features, synthetic_features = extractor(held_out), extractor(synthetic)
     dimensions = real_features.shape[1]
-    if extractor.name == "radiomics":
-        real_features, synthetic_features = standardise(real_features, synthetic_features)
+    # one rule for all: raw activations of networks span decades, and the largest would decide
+    real_features, synthetic_features = standardise(real_features, synthetic_features)
     labels: list[str | None] = [None]
     if len(held_out.classes) > 1:
         labels += shared_classes(held_out, synthetic)

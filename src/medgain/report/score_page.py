@@ -65,7 +65,7 @@ def content(result: dict[str, Any], folder: Path) -> dict[str, Any]:
         "version": result["medgain"],
         "banners": banners(result),
         "headline": result["headline"],
-        "sentences": result["sentences"],
+        "sentences": result["summary"],
         "notes": result["notes"],
         "extractors": extractor_views(result),
         "kinds": result["kinds"],
