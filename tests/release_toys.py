@@ -98,3 +98,22 @@ def audit_values(image_set: ImageSet, **changes: Any) -> dict[str, Any]:
 def passing(image_set: ImageSet, **changes: Any) -> Audit:
     """A passing audit of `image_set`."""
     return Audit.model_validate(audit_values(image_set, **changes))
+
+
+def score_values(fingerprint: str) -> dict[str, Any]:
+    """What a score writes, in brief."""
+    found = {"value": 0.2, "ci_low": 0.1, "ci_high": 0.3, "null": 0.01, "sentence": "KD 0.2"}
+    return {
+        "real": {"name": PRIVATE_PATH, "compared": 80, "rule": "the test part is held out"},
+        "synthetic": {"fingerprint": fingerprint, "made_by": HISTORY},
+        "features": [
+            {
+                "name": "radiomics",
+                "identity": "radiomics",
+                "scopes": [{"label": None, "n": 37, "scores": {"kd": found}}],
+            }
+        ],
+        "headline": "Synthetic images differ from held-out real ones.",
+        "sentences": ["KD 0.2 (real-real 0.01).", f"read from {PRIVATE_PATH}"],
+        "notes": [],
+    }

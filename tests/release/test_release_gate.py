@@ -10,11 +10,13 @@ import pytest
 from medgain.data.phantoms import PHANTOMS
 from medgain.generators.base import GENERATORS, Budget, FitContext
 from medgain.release import ReleaseRefused
-from medgain.release.audits import brief, read_audit, read_score
+from medgain.release.audits import read_audit
+from medgain.release.fidelity import read_score
 from medgain.release.gate import clear
 from medgain.release.licences import LICENCES, conflicts, recognise, resolve_licence
+from medgain.release.privacy import find_private, looks_like_path, without_paths
 from medgain.runtime.errors import ConfigError, DataError, MedgainError
-from release_toys import audit_values, passing, synthetic
+from release_toys import audit_values, passing, score_values, synthetic
 
 
 def test_a_passing_audit_of_this_set_clears_it():
@@ -177,19 +179,38 @@ def test_a_damaged_audit_is_named(tmp_path, text, match):
         read_audit(tmp_path)
 
 
-def test_a_score_loses_paths_and_long_lists(tmp_path):
-    score = {
-        "synthetic_fingerprint": "abc",
-        "real": "/data/hospital/set",
-        "kd": {"mean": 0.01, "null": [0.0] * 100, "ci": [0.0, 0.02]},
-    }
-    (tmp_path / "score.json").write_text(json.dumps(score), encoding="utf-8")
+def test_a_score_gives_figures_and_sentences_without_paths(tmp_path):
+    (tmp_path / "score.json").write_text(json.dumps(score_values("abc")), encoding="utf-8")
     found = read_score(tmp_path, "abc")
-    assert found["kd"] == {"mean": 0.01, "ci": [0.0, 0.02]}
-    assert found["real"] == "[left out]"
+    (line,) = found.scores
+    assert (line.score, line.value, line.null, line.n, line.label) == ("kd", 0.2, 0.01, 37, None)
+    assert found.real_set == "[left out]" and found.findings == ["KD 0.2 (real-real 0.01)."]
     with pytest.raises(DataError, match="score of another set"):
         read_score(tmp_path, "abd")
-    assert brief({"a": None, "b": [1] * 13}) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("[]", "is no score"),
+        ("{}", "is no score"),
+        ('{"synthetic": {"fingerprint": "abc"}, "features": 3}', "is damaged"),
+        ('{"synthetic": {"fingerprint": "abc"}, "features": [{"scopes": [{}]}]}', None),
+        (
+            '{"synthetic": {"fingerprint": "abc"},'
+            ' "features": [{"scopes": [{"scores": {"kd": 1}}]}]}',
+            "is damaged",
+        ),
+        ('{"synthetic": {"fingerprint": "abc"}, "real": {"compared": "many"}}', "is damaged"),
+    ],
+)
+def test_a_damaged_score_is_named(tmp_path, text, match):
+    (tmp_path / "score.json").write_text(text, encoding="utf-8")
+    if match is None:
+        assert read_score(tmp_path, "abc").scores == []
+        return
+    with pytest.raises(DataError, match=match):
+        read_score(tmp_path, "abc")
 
 
 @pytest.mark.parametrize("text", ["CC BY 4.0", "cc-by-4.0", " CC_BY_4.0 ", "CC-BY-4.0"])
@@ -232,3 +253,41 @@ def test_licences_that_clash_are_told(licence, training, match):
 def test_licences_that_agree_are_not():
     assert conflicts("CC-BY-4.0", "CC-BY-4.0") == []
     assert conflicts("CC-BY-NC-SA-4.0", "CC-BY-NC-SA-4.0") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("IM-0115-0001", "IM-0115-0001"),
+        ("the closest is 'IM-0115-0001'.", "IM-0115-0001"),
+        ("xIM-0115-0001", None),
+        ("image-000001.dcm holds 10432 bytes", None),
+        ("ward/7/scan", "ward/7/scan"),
+    ],
+)
+def test_private_words_are_found_by_themselves(text, found):
+    assert find_private(text, {"IM-0115-0001", "000001", "10432", "ward/7/scan"}) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/data/set",
+        "in ~/x",
+        "C:\\patients\\a",
+        "\\\\server\\x",
+        "scan.dcm",
+        "a/b/IM1.jpeg",
+        "../up",
+    ],
+)
+def test_paths_are_recognised(text):
+    assert looks_like_path(text) and without_paths({"a": [text]}) == {"a": ["[left out]"]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["real/synthetic", "1 % of 100", "r1 + r2", "CC-BY-4.0", "p < 0.001", "and/or", "gan 64²"],
+)
+def test_other_text_is_no_path(text):
+    assert not looks_like_path(text)

@@ -16,8 +16,9 @@ import pytest
 from medgain.data.imageset import Intensity
 from medgain.release import ReleaseRefused, make_release, verify_release
 from medgain.release.datasheet import Datasheet
+from medgain.release.fidelity import read_score
 from medgain.runtime.errors import ConfigError, DataError, MedgainError, StorageError
-from release_toys import PRIVATE_PATH, TRAIN_IDS, passing, synthetic
+from release_toys import PRIVATE_PATH, TRAIN_IDS, passing, score_values, synthetic
 
 FORMATS = ("png", "dicom", "nifti")
 SHAPES = [(8, 1), (16, 1), (8, 3)]
@@ -229,11 +230,15 @@ def test_an_unknown_format_is_named(tmp_path):
 
 
 def test_fidelity_is_told(tmp_path):
-    score = {"radiomics": {"kd": {"mean": 0.0123, "null": [0.0, 0.001]}}}
-    release = released(tmp_path, fidelity=score)
+    images = synthetic()
+    (tmp_path / "score.json").write_text(json.dumps(score_values(images.fingerprint())))
+    fidelity = read_score(tmp_path, images.fingerprint())
+    release = released(tmp_path, images, fidelity=fidelity)
     text = (release.folder / "README.md").read_text("utf-8")
-    assert "| radiomics.kd.mean | 0.0123 |" in text
+    assert "- KD 0.2 (real-real 0.01)." in text and "/data/hospital" not in text
+    assert release.datasheet.fidelity.scores[0].value == 0.2
     assert not any("was not measured" in limit for limit in release.datasheet.limits)
+    assert verify_release(release.folder).ok
 
 
 @pytest.mark.parametrize(("bits", "channels"), SHAPES)

@@ -68,7 +68,8 @@ def make(
     """Publish SYNTHETIC_SET: images without the flagged ones, datasheet, checksums."""
     from medgain.data.imageset import ImageSet
     from medgain.release import make_release
-    from medgain.release.audits import read_audit, read_score
+    from medgain.release.audits import read_audit
+    from medgain.release.fidelity import read_score
 
     images = ImageSet.open(image_set)
     found = read_audit(audit) if audit is not None else None

@@ -1,14 +1,12 @@
-"""What a release reads of an audit (`audit.json`) and of a score (`score.json`)."""
+"""What a release reads of an audit (`audit.json`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from medgain.release.privacy import without_paths
 from medgain.runtime.errors import DataError
 from medgain.runtime.files import read_json
 
@@ -47,7 +45,7 @@ def read_audit(path: Path | str) -> Audit:
     Raises:
         DataError: there is none, or it is no audit; names the file and what is wrong.
     """
-    file = _json_file(path, "audit.json", AUDIT_REMEDY)
+    file = json_file(path, "audit.json", AUDIT_REMEDY)
     try:
         return Audit.model_validate(read_json(file))
     except ValidationError as error:
@@ -58,35 +56,8 @@ def read_audit(path: Path | str) -> Audit:
         ) from None
 
 
-def read_score(path: Path | str, fingerprint: str) -> dict[str, Any]:
-    """Read the score at `path` (folder or JSON file) of the set with `fingerprint`.
-
-    Paths and long lists (single images' values) are left out.
-
-    Raises:
-        DataError: there is none, or it is the score of another set.
-    """
-    remedy = "score this set: medgain score REAL_SET SYNTHETIC_SET --out score"
-    file = _json_file(path, "score.json", remedy)
-    score = read_json(file)
-    if not isinstance(score, Mapping):
-        raise DataError(f"{file} is no score: it holds no keys", remedy)
-    if score.get("synthetic_fingerprint") != fingerprint:
-        raise DataError(f"{file} is the score of another set (the fingerprints differ)", remedy)
-    return dict(without_paths(brief(score)))
-
-
-def brief(value: Any, longest: int = 12) -> Any:
-    """Return `value` without lists longer than `longest`: what is left fits a datasheet."""
-    if isinstance(value, Mapping):
-        kept = {str(key): brief(item, longest) for key, item in value.items()}
-        return {key: item for key, item in kept.items() if item is not None}
-    if isinstance(value, (list, tuple)):
-        return [brief(item, longest) for item in value] if len(value) <= longest else None
-    return value
-
-
-def _json_file(path: Path | str, name: str, remedy: str) -> Path:
+def json_file(path: Path | str, name: str, remedy: str) -> Path:
+    """Return `path`, or the file `name` in it where it is a folder; raise where there is none."""
     path = Path(path)
     file = path / name if path.is_dir() else path
     if not file.is_file():

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from medgain.data.imageset import ImageSet, Intensity
 from medgain.release import wording
 from medgain.release.audits import Audit
+from medgain.release.fidelity import Fidelity
 from medgain.release.gate import Clearance
 from medgain.release.licences import LICENCES, conflicts
 from medgain.release.privacy import LEFT_OUT, looks_like_path, without, without_paths
@@ -104,7 +105,7 @@ class Datasheet(_Part):
     set_fingerprint: str
     contents: Contents
     generators: list[GeneratorUsed]
-    fidelity: dict[str, Any] | None
+    fidelity: Fidelity | None
     audit: Audited | None
     risk_accepted: RiskAccepted | None
     intended_use: list[str]
@@ -120,7 +121,7 @@ def describe(
     *,
     title: str,
     licence: str,
-    fidelity: dict[str, Any] | None,
+    fidelity: Fidelity | None,
     release_key: str,
     created: str,
     private: set[str],
@@ -137,6 +138,8 @@ def describe(
     audit = _audited(clearance.audit, generators, private) if clearance.audit else None
     # what was sampled carries the licence of what was learned
     training_licence = image_set.card.licence if origin == "synthetic" else licence
+    if fidelity is not None:
+        fidelity = fidelity.model_copy(update={"findings": without(fidelity.findings, private)})
     risk = None
     if clearance.forced and clearance.reason:
         risk = RiskAccepted(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from medgain.release.audits import Audit
 from medgain.release.checksums import write_checksums
 from medgain.release.croissant import CROISSANT, croissant
 from medgain.release.datasheet import Contents, Datasheet, describe, generators_used, public
+from medgain.release.fidelity import Fidelity
 from medgain.release.formats import FileFormat, ImageContext, ReleaseContext, open_format
 from medgain.release.gate import Clearance, ReleaseRefused, clear
 from medgain.release.licences import resolve_licence
@@ -44,7 +45,7 @@ def make_release(
     audit: Audit | None,
     file_format: str = "png",
     licence: str | None = None,
-    fidelity: dict[str, Any] | None = None,
+    fidelity: Fidelity | None = None,
     title: str | None = None,
     accept_risk: str | None = None,
     overwrite: bool = False,
@@ -56,7 +57,7 @@ def make_release(
         audit: of exactly this set (`medgain.release.audits.read_audit`); phantoms need none.
         file_format: "png", "dicom" or "nifti".
         licence: SPDX identifier; by default the set's own.
-        fidelity: what a score found (`medgain.release.audits.read_score`).
+        fidelity: what a score found (`medgain.release.fidelity.read_score`).
         accept_risk: why it is released without a passing audit; stands in the datasheet.
         overwrite: replace an earlier release at `out`; never another folder.
 

@@ -45,7 +45,7 @@ def without(texts: Iterable[str], private: Iterable[str]) -> list[str]:
     return [
         text
         for text in texts
-        if not looks_like_path(text) and not any(token in text for token in private)
+        if not looks_like_path(text) and not any(stands_in(token, text) for token in private)
     ]
 
 
@@ -75,5 +75,16 @@ def is_numeric(column: Any) -> bool:
 
 
 def find_private(text: str, private: Iterable[str]) -> str | None:
-    """Return the first private text that stands in `text`, or None."""
-    return next((token for token in sorted(private) if token in text), None)
+    """Return the first private text that stands in `text`, or None.
+
+    Numbers are left aside: an id such as "10432" can't be told from a count.
+    """
+    words = (token for token in sorted(private) if not token.isdecimal())
+    return next((token for token in words if stands_in(token, text)), None)
+
+
+def stands_in(token: str, text: str) -> bool:
+    """Return whether `token` stands in `text` by itself, not as part of a longer word."""
+    if token not in text:
+        return False
+    return re.search(rf"(?<![\w-]){re.escape(token)}(?![\w-])", text) is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -166,29 +165,15 @@ def _interval(ends: list[float | None] | None, factor: float = 1, unit: str = ""
 
 
 def _fidelity(sheet: Datasheet) -> str:
-    if not sheet.fidelity:
+    found = sheet.fidelity
+    if found is None:
         return ""
-    rows = [f"| {plain(name)} | {plain(value)} |" for name, value in flat(sheet.fidelity)]
-    return "\n".join(["## How close to real images", "", "| | |", "| --- | --- |", *rows])
-
-
-def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
-    """Return nested `value` as pairs of a dotted name and a text."""
-    if isinstance(value, Mapping):
-        parts = [flat(item, f"{name}.{key}" if name else str(key)) for key, item in value.items()]
-        return [pair for part in parts for pair in part]
-    if isinstance(value, list):
-        if any(isinstance(item, (Mapping, list)) for item in value):
-            numbered = {str(place): item for place, item in enumerate(value, start=1)}
-            return flat(numbered, name)
-        return [(name, ", ".join(_text(item) for item in value))]
-    return [(name, _text(value))]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "–" if value is None else str(value)
+    count = "" if found.real_images is None else f"{found.real_images} "
+    lines = ["## How close to real images", ""]
+    lines += [plain(found.headline), ""] if found.headline else []
+    lines.append(f"Compared with {count}real images of '{plain(found.real_set)}'.")
+    lines += ["", *[f"- {plain(text)}" for text in found.findings]]
+    return "\n".join(lines)
 
 
 def _list(title: str, items: list[str]) -> str:
