@@ -155,6 +155,13 @@ def test_an_audit_that_contradicts_the_set_is_damaged(changes, match):
         clear(images, passing(images, **changes))
 
 
+def test_an_audit_against_part_of_the_training_set_is_refused():
+    images = synthetic()
+    assert not clear(images, passing(images, sets={"train": {"images": 6}})).forced
+    with pytest.raises(ReleaseRefused, match="with 5 training images, and a generator learned"):
+        clear(images, passing(images, sets={"train": {"images": 5}}))
+
+
 def test_audits_are_read_from_folder_or_file(tmp_path):
     images = synthetic()
     (tmp_path / "audit.json").write_text(json.dumps(audit_values(images)), encoding="utf-8")

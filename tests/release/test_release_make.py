@@ -18,7 +18,7 @@ from medgain.release import ReleaseRefused, make_release, verify_release
 from medgain.release.datasheet import Datasheet
 from medgain.release.fidelity import read_score
 from medgain.runtime.errors import ConfigError, DataError, MedgainError, StorageError
-from release_toys import PRIVATE_PATH, TRAIN_IDS, passing, score_values, synthetic
+from release_toys import HISTORY, PRIVATE_PATH, TRAIN_IDS, passing, score_values, synthetic
 
 FORMATS = ("png", "dicom", "nifti")
 SHAPES = [(8, 1), (16, 1), (8, 3)]
@@ -114,6 +114,17 @@ def test_a_foreign_training_fingerprint_is_told(tmp_path):
     assert release.datasheet.audit.training_matches is False
     assert any("not exactly what the generator" in note for note in release.notes)
     assert any("the publisher's word" in limit for limit in release.datasheet.limits)
+
+
+@pytest.mark.parametrize(("audited", "matches"), [(10, None), (11, False)])
+def test_parts_by_class_can_only_be_counted(tmp_path, audited, matches):
+    steps = [
+        {**HISTORY, "training_fingerprint": letter * 64, "training_images": count}
+        for letter, count in (("a", 4), ("b", 6))
+    ]
+    images = synthetic(card={"history": [*steps, {"step": "join"}]})
+    audit = passing(images, sets={"train": {"images": audited}})
+    assert released(tmp_path, images, audit=audit).datasheet.audit.training_matches is matches
 
 
 def test_taken_risk_stands_in_the_datasheet(tmp_path):

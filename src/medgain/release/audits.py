@@ -30,7 +30,16 @@ class Audit(BaseModel):
     flag_rate_ci: list[float | None] | None = None
     membership_auroc: float | None = None
     membership_ci: list[float | None] | None = None
+    features: str = ""
+    notes: list[str] = []
+    sets: dict[str, dict[str, Any]] = {}
     pairs: list[dict[str, Any]] = []
+
+    @property
+    def train_images(self) -> int | None:
+        """How many training images the synthetic ones were compared with, where that is told."""
+        count = self.sets.get("train", {}).get("images")
+        return count if isinstance(count, int) else None
 
     @property
     def train_image_ids(self) -> set[str]:

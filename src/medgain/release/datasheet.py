@@ -63,6 +63,8 @@ class Audited(_Part):
     verdict: Literal["pass", "review", "fail"]
     rule: str
     reasons: list[str]
+    notes: list[str]
+    features: str
     images: int
     flagged: int
     flag_rate: float | None
@@ -198,11 +200,12 @@ def public(text: str) -> str:
 
 
 def _audited(audit: Audit, generators: list[GeneratorUsed], private: set[str]) -> Audited:
-    prints = {one.training_fingerprint for one in generators} - {""}
     return Audited(
         verdict=audit.verdict,
         rule=public(audit.rule),
         reasons=without(audit.reasons, private),
+        notes=without(audit.notes, private),
+        features=public(audit.features),
         images=audit.images,
         flagged=len(audit.flagged),
         flag_rate=audit.flag_rate,
@@ -213,5 +216,18 @@ def _audited(audit: Audit, generators: list[GeneratorUsed], private: set[str]) -
         synthetic_fingerprint=audit.synthetic_fingerprint,
         train_fingerprint=audit.train_fingerprint,
         holdout_fingerprint=audit.holdout_fingerprint,
-        training_matches=prints == {audit.train_fingerprint} if prints else None,
+        training_matches=_training_matches(audit, generators),
     )
+
+
+def _training_matches(audit: Audit, generators: list[GeneratorUsed]) -> bool | None:
+    """Return whether the audited training set is the recorded one; None where it can't be told.
+
+    Generators of single classes each recorded their part: their numbers can be added, that is all.
+    """
+    parts = {one.training_fingerprint: one.training_images or 0 for one in generators}
+    if not parts or "" in parts:
+        return None
+    if set(parts) == {audit.train_fingerprint}:
+        return True
+    return None if len(parts) > 1 and sum(parts.values()) == audit.train_images else False

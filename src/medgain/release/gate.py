@@ -57,6 +57,8 @@ def clear(image_set: ImageSet, audit: Audit | None, accept_risk: str | None = No
     elif audit.verdict != "pass":
         why = f": {'; '.join(audit.reasons)}" if audit.reasons else ""
         obstacles.append(f"the audit's verdict is '{audit.verdict}'{why}")
+    if audit is not None and mine:
+        obstacles += _training_obstacles(image_set, audit)
     if obstacles and accept_risk is None:
         raise ReleaseRefused(
             f"'{image_set.card.name}' is not released: {' and '.join(obstacles)}",
@@ -99,6 +101,19 @@ def _source_obstacles(image_set: ImageSet) -> list[str]:
     if not files:
         return []
     return [f"{files} of its images were imported from files, and may be real ones"]
+
+
+def _training_obstacles(image_set: ImageSet, audit: Audit) -> list[str]:
+    """An audit against fewer images than were learned from can't have seen them all."""
+    learned = max(
+        (int(step.get("training_images") or 0) for step in image_set.card.history), default=0
+    )
+    if audit.train_images is None or audit.train_images >= learned:
+        return []
+    return [
+        f"the audit compared with {audit.train_images} training images, and a generator learned"
+        f" from {learned}"
+    ]
 
 
 def _unflagged(image_set: ImageSet, audit: Audit | None) -> list[int]:

@@ -141,8 +141,10 @@ def _audit(sheet: Datasheet) -> str:
 
 def _audit_lines(audit: Audited) -> list[str]:
     lines = [f"Memorisation audit of {audit.images} images: **{audit.verdict}**."]
-    lines += [f"Rule: {plain(audit.rule)}"] if audit.rule else []
-    lines += ["", *[f"- {plain(reason)}" for reason in audit.reasons]]
+    lines += ["", f"Rule: {plain(audit.rule)}"] if audit.rule else []
+    lines += ["", *[f"- {plain(text)}" for text in [*audit.reasons, *audit.notes]]]
+    if audit.reasons:  # they hold the figures
+        return lines
     if audit.flag_rate is not None:
         expected = audit.flag_rate_expected
         by_chance = f", {100 * expected:.2g} % expected by chance" if expected is not None else ""
