@@ -212,6 +212,7 @@ def test_numbers_have_the_decimals_that_their_spread_can_bear():
     assert figure(-0.0004, 0.012) == "0.000"
     assert figure(-0.0304, 0.012) == "\u22120.030"
     assert figure(1234.5, 40.0) == "1,234"
+    assert figure(1234567.8, 0.01) == "1,234,568" and figure(12.3456, 0.001) == "12.346"
     assert figure(float("nan"), 1.0) == "–"
     score_block = {"value": 0.031, "ci_low": 0.02, "ci_high": 0.04, "null": 0.002, "null_sd": 0.001}
     assert score_sentence("kd", score_block) == (

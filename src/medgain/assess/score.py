@@ -258,7 +258,9 @@ def _describe_real(real: ImageSet, parts: RealParts, compared: ImageSet) -> dict
 
 
 def _describe_synthetic(synthetic: ImageSet, compared: ImageSet) -> dict[str, Any]:
-    made = [step for step in synthetic.card.history if step.get("generator")]
+    made = [dict(step) for step in synthetic.card.history if step.get("generator")]
+    if made and any(step.get("step") == "join" for step in synthetic.card.history):
+        made = [{"generator": made[-1]["generator"]}]  # the other parts' history is not known
     return {
         "name": synthetic.card.name,
         "origin": synthetic.card.origin,

@@ -11,11 +11,13 @@ MINUS = "\u2212"
 
 
 def figure(value: float | None, spread: float | None = None) -> str:
-    """Return a number with as many decimals as two digits of its spread need."""
+    """Return a number with the decimals that two digits of its spread need, five digits at most."""
     if value is None or not math.isfinite(value):
         return "–"
     scale = spread if spread and math.isfinite(spread) else abs(value) / 100
     decimals = 3 if scale <= 0 else min(max(1 - math.floor(math.log10(scale)), 0), 6)
+    if abs(value) >= 1:
+        decimals = min(decimals, max(4 - math.floor(math.log10(abs(value))), 0))
     text = f"{abs(value):,.{decimals}f}"
     return text if float(text.replace(",", "")) == 0 or value >= 0 else MINUS + text
 
