@@ -162,6 +162,7 @@ def test_an_unknown_option_is_named_with_the_nearest():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_four_hundred_training_images_beat_forty():
     """A small CNN learns clearly more from 400 images than from 40 (measured: see the docs)."""
     import torch
