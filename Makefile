@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/medgain demo --out demo
+	$(BIN)/medgain study run recipes/chest-phantom-demo.yaml --out demo --resume
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m "not slow"
@@ -39,6 +39,7 @@ bench-statistics: $(STAMP)
 
 bench-training: $(STAMP)
 	$(BIN)/python benchmarks/dcgan_training.py
+	$(BIN)/python benchmarks/classifier_step.py
 
 # the peers (Keras, kornia, Albumentations) are only needed here; a missing one is named, not an error
 bench-policies: $(STAMP)

@@ -137,7 +137,7 @@ def test_training_makes_samples_like_the_training_images(make_set):
     """A few hundred steps on discs: closer to the discs' mean and spread than at the start."""
     real = make_set(64)
     config = DcganConfig(width=8, batch_size=16, lr=1e-3, grid_kimg=100, checkpoint_kimg=100)
-    run = trainer(real, DcganModel(16, 1, config), kimg=4.8, config=config)
+    run = trainer(real, DcganModel(16, 1, config), kimg=2.4, config=config)
     wanted = run.batches.at(torch.arange(64))
     latents = run.look_latents
 

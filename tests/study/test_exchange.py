@@ -43,7 +43,7 @@ def test_below_the_start_is_negative_and_never_more_than_the_arm_had():
     rate = _rate(0.65, n=100.0)
     assert rate.beyond == "below"
     assert rate.estimate == pytest.approx(-50)  # one doubling below 100
-    assert "costs about 50 real images (below the learning curve's start)" in rate.text()
+    assert "worth about -50 real images (below the learning curve's start)" in rate.text()
     assert -100 <= _rate(0.0, n=100.0).estimate < -99.9
     flat = np.full((4, 4), 0.8)
     assert _rate(0.7, curve=flat).estimate == pytest.approx(-200)

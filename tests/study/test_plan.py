@@ -119,6 +119,16 @@ def test_keys_change_with_whatever_changes_the_numbers(plan):
     assert cell_key(unrelated, cell, "data") == base
 
 
+def test_another_file_of_weights_under_the_same_name_is_another_key(plan, tmp_path):
+    cell, file = Cell("real", Fold(0.5, 0, 0)), tmp_path / "weights.pth"
+    loaded = load_plan(plan, overrides={"task": {"weights": str(file)}})
+    keys = set()
+    for content in (b"one", b"two"):
+        file.write_bytes(content)
+        keys.add(cell_key(loaded, cell, "data"))
+    assert len(keys) == 2
+
+
 def test_aa_repeats_the_reference_with_other_seeds(plan):
     loaded = load_plan(plan)
     where = Fold(1.0, 0, 0)

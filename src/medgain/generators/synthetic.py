@@ -19,6 +19,7 @@ class TrainedOn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     name: str
+    origin: str
     modality: str
     licence: str
     classes: list[str]
@@ -37,6 +38,7 @@ class TrainedOn(BaseModel):
         present = dict.fromkeys(real.records["label"])
         return cls(
             name=real.card.name,
+            origin=real.card.origin,
             modality=real.card.modality,
             licence=real.card.licence,
             classes=real.classes,
@@ -101,7 +103,7 @@ def synthetic_set(
         groups_known=True,
         group_rule="one group per synthetic image",
         intensity=trained_on.intensity,
-        notes=[f"synthetic images: made by {generator}, not taken of any patient"],
+        notes=[f"synthetic images: made by {generator} from {trained_on.origin} ones"],
     ).after("sample", images=len(pixels), **made_by)
     return ImageSet.from_arrays(
         pixels,

@@ -203,7 +203,7 @@ def worth_text(row: dict[str, Any]) -> str:
     estimate = number(worth.get("estimate"))
     if estimate is None:
         return ""
-    text = f"{'worth' if estimate >= 0 else 'costs'} {count(abs(estimate))} real images"
+    text = f"worth {count(estimate)} real images"
     low, high = number(worth.get("low")), number(worth.get("high"))
     if low is None or high is None:
         return text

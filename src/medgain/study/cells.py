@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -119,17 +120,27 @@ def cell_key(plan: Plan, cell: Cell, data_key: str) -> str:
     """
     recipe = plan.recipe(cell.arm)
     generator = plan.generators[recipe.synthetic.generator] if recipe.synthetic else None
+    task = plan.make_task().config
     return digest(
         cell=asdict(cell),
         recipe=recipe.model_dump(exclude={"reference", "fractions", "same_as"}),
         generator=generator.model_dump() if generator else None,
-        task=plan.make_task().config.model_dump(),
+        task=task.model_dump(),
+        weights=_content(getattr(task, "weights", None)),
         protocol=plan.protocol.model_dump(exclude={"seeds", "repeats"}),
         runtime=plan.runtime.model_dump(),
         seed=plan.seed,
         data=data_key,
         version=__version__,
     )
+
+
+def _content(weights: str | None) -> str | None:
+    """Return a hash of a file of weights, so that another file of the same name is noticed."""
+    if weights is None or not Path(weights).is_file():
+        return None
+    with Path(weights).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest(**parts: Any) -> str:

@@ -46,8 +46,8 @@ class ExchangeRate:
         elif rounded == 0:
             head = "worth about as many real images as the reference had"
         else:
-            verb = "worth" if rounded > 0 else "costs"
-            head = f"{verb} about {abs(rounded):,} real images"
+            # a cost keeps its minus sign, as its interval does: "worth about -240 (-540 to 330)"
+            head = f"worth about {rounded:,} real images"
             head += " (below the learning curve's start)" if self.beyond == "below" else ""
         if np.isnan(self.low):
             return head

@@ -27,7 +27,7 @@ SHEET_IMAGES = 32
 def generator_key(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> str:
     """Return a hash of everything that determines the trained generator."""
     return digest(
-        real=_training_images(plan, prepared, stage).fingerprint(),
+        real=training_images(plan, prepared, stage).fingerprint(),
         model=plan.generators[stage.name].model or stage.name,
         spec=plan.generators[stage.name].model_dump(exclude={"model"}),
         seed=_generator_seed(plan, stage),
@@ -50,7 +50,7 @@ def generator_stages(plan: Plan, prepared: Prepared, cell: Cell) -> list[Generat
     ]
 
 
-def _training_images(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> ImageSet:
+def training_images(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> ImageSet:
     """Return the images that the generator may see: one class of its fold's training part."""
     split = split_fold(plan, prepared.images, stage.where, prepared.banned)
     labels = prepared.images.records["label"].to_numpy(dtype=object)
@@ -72,7 +72,7 @@ def train_generator(
     spec = plan.generators[stage.name]
     kind = GENERATORS.get(spec.model or stage.name)
     generator = kind(kind.Config.model_validate(spec.config))
-    real = _training_images(plan, prepared, stage)
+    real = training_images(plan, prepared, stage)
     described: dict[str, Any] = {
         "key": key,
         "generator": stage.name,

@@ -44,9 +44,9 @@ def draw_thorax(patient: Patient, exposure: Exposure, x: Field, y: Field) -> Tho
     side = np.where(lateral_signed < 0, np.float32(-1), np.float32(1))
     lateral = np.abs(lateral_signed)
     wall = _chest_wall(patient, lateral, y)
-    air, under_dome = _lung_air(patient, exposure, x, y, side, lateral, wall)
+    air, under_dome = _lung_air(patient, exposure, y, side, lateral, wall)
     air *= 1.0 - _heart(patient, exposure, x, y)
-    body = _soft_tissue(patient, x, y, lateral)
+    body = _soft_tissue(patient, lateral, y)
     total = body * (0.86 + 0.16 * under_dome) - patient.lung_air * air * body
     total += _spine(patient, lateral, y) * np.minimum(body * 2, 1)
     total += _ribs(patient, exposure, lateral, y, wall) * (0.4 + 0.8 * air)
@@ -71,7 +71,6 @@ def _chest_wall(patient: Patient, lateral: Field, y: Field) -> Field:
 def _lung_air(
     patient: Patient,
     exposure: Exposure,
-    x: Field,
     y: Field,
     side: Field,
     lateral: Field,
@@ -93,7 +92,7 @@ def _lung_air(
     return edge * (0.62 + 0.38 * np.sqrt(depth)), under_dome
 
 
-def _soft_tissue(patient: Patient, x: Field, y: Field, lateral: Field) -> Field:
+def _soft_tissue(patient: Patient, lateral: Field, y: Field) -> Field:
     """Return the thickness of trunk, neck, jaw and arms, 1 at the trunk's thickest."""
     top = patient.shoulder_y
     narrowing = 0.35 * sigmoid((top + 0.02 - y) / 0.05)

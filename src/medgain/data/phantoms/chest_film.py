@@ -37,8 +37,8 @@ def develop(
 ) -> np.ndarray:
     """Return brightness in [0, 1], float32 (size_px, size_px), before noise.
 
-    The window follows the picture's own central quantiles, as automatic exposure does, so
-    overall brightness tells little about what is in the lungs.
+    The window follows central quantiles of `metered`, the same chest without findings, as a
+    phototimer set for the patient's build would, so that it gives no finding away.
     """
     heel = 1.0 + np.float32(exposure.heel[0]) * x + np.float32(exposure.heel[1]) * y
     film = _area_average(attenuation * heel, size_px)

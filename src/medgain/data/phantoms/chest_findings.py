@@ -13,8 +13,8 @@ KINDS = ("lobar", "patchy", "interstitial")
 _KIND_SHARES = (0.4, 0.4, 0.2)
 _FULL = 0.6  # attenuation that lung gains when no air is left in it
 _LUNG_AREA = 0.8  # of both lungs on a typical image, in body units squared
-_DECOY_SHARE = 0.3  # and, on both sides alike, as smooth patches
-_EVEN_SHARE = 0.1  # of pneumonia's density that lungs without it have too, but spread evenly
+_DECOY_SHARE = 0.1  # and, on both sides alike, as smooth patches
+_EVEN_SHARE = 0.5  # of pneumonia's density that lungs without it have too, but spread evenly
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Blob:
     radius_y: float
     strength: float
     raggedness: float
-    softness: float = 0.28
+    softness: float = 0.22
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Findings:
     blobs: tuple[Blob, ...]
     reticular: float
     veil: float
-    breasts: tuple[float, float, float]
+    pectoral: float
+    pectoral_y: float
     overlays: tuple[Blob, ...]
     texture: Lattice = field(repr=False)
 
@@ -46,35 +47,31 @@ class Findings:
 def draw_findings(rng: np.random.Generator, *, ill: bool, severity: float) -> Findings:
     """Draw what a patient has; `severity` scales pneumonia only, at 0 the classes are alike.
 
-    The density that pneumonia would add is given to normal lungs as an even veil, so that mean
-    brightness is no clue.
+    Of the density that pneumonia would add, normal patients get a share too, as an even veil and
+    as smooth patches alike on both sides, so that overall brightness is no clue.
     """
     kind = str(rng.choice(KINDS, p=_KIND_SHARES))
     subtlety = float(rng.beta(1.6, 1.6))
-    strength = (0.26 + 0.40 * subtlety) * severity
+    strength = (0.36 + 0.50 * subtlety) * severity
     blobs = _draw_opacities(rng, kind, strength)
-    reticular = (0.06 + 0.07 * subtlety) * severity if kind == "interstitial" else 0.0
+    reticular = (0.08 + 0.08 * subtlety) * severity if kind == "interstitial" else 0.0
     veil = float(rng.uniform(0.0, 0.10))
     texture = Lattice(rng, 32)
-    breasts = (
-        float(rng.uniform(0.0, 0.10)),
-        float(rng.uniform(0.3, 0.5)),
-        float(rng.uniform(0, 0.25)),
-    )
+    pectoral, pectoral_y = float(rng.uniform(0.0, 0.10)), float(rng.uniform(0.15, 0.35))
     overlays = tuple(_draw_overlay(rng) for _ in range(int(rng.integers(0, 3))))
     if not ill:
         patches = sum(b.strength * np.pi * b.radius_x * b.radius_y for b in blobs)
         veil += _EVEN_SHARE * (patches / _LUNG_AREA + 0.4 * reticular)
         overlays += _draw_decoys(rng, blobs)
-        return Findings("", (), 0.0, veil, breasts, overlays, texture)
-    return Findings(kind, blobs, reticular, veil, breasts, overlays, texture)
+        return Findings("", (), 0.0, veil, pectoral, pectoral_y, overlays, texture)
+    return Findings(kind, blobs, reticular, veil, pectoral, pectoral_y, overlays, texture)
 
 
 def _draw_opacities(rng: np.random.Generator, kind: str, strength: float) -> tuple[Blob, ...]:
     """Draw one large opacity, several small ones, or a faint haze around the hila."""
     first_side = 1.0 if rng.random() < 0.5 else -1.0
     if kind == "lobar":
-        count, sizes, share, both = 1, (0.20, 0.38), 1.0, 0.0
+        count, sizes, share, both = 1, (0.18, 0.36), 1.0, 0.0
     elif kind == "patchy":
         count, sizes, share, both = int(rng.integers(2, 6)), (0.10, 0.18), 1.0, 0.5
     else:
@@ -129,22 +126,21 @@ def draw_opacities(findings: Findings, thorax: Thorax, scale: float) -> Field:
     """
     x, y, texture = thorax.x, thorax.y, findings.texture
     total = findings.veil * thorax.air
-    lateral_breast, low, radius = findings.breasts[0], findings.breasts[1], 0.30
-    fold = disc(thorax.lateral - 0.42, y - low + 0.15, radius + 0.05, 0.34, 2.5)
-    total = total + lateral_breast * fold
+    fold = disc(thorax.lateral - 0.42, y - findings.pectoral_y, 0.35, 0.34, 2.5)
+    total = total + findings.pectoral * fold
     for overlay in findings.overlays:
         total += overlay.strength * _bump(overlay, x, y, np.float32(0.0))
     if not findings.blobs:
         return total
     warp = texture.octaves(x, y, 4.0, 3)
-    mottle = 1.0 + 0.20 * texture.octaves(x + 1.7, y - 0.9, 11.0, 2)
+    mottle = 1.0 + 0.35 * texture.octaves(x + 1.7, y - 0.9, 11.0, 2)
     disease = np.zeros_like(x)
     for blob in findings.blobs:
         disease = np.maximum(disease, blob.strength * _bump(blob, x, y, warp))
     disease *= np.maximum(mottle, 0.0)
     if findings.reticular:
-        net = np.exp(-((texture.at(x * 15.0, y * 15.0) * 2.2) ** 2))
-        net += np.exp(-((texture.at(x * 23.0 + 4.2, y * 23.0) * 2.2) ** 2))
+        net = np.exp(-((texture.at(x * 17.0, y * 17.0) * 2.2) ** 2))
+        net += np.exp(-((texture.at(x * 26.0 + 4.2, y * 26.0) * 2.2) ** 2))
         disease += findings.reticular * net
     # Filled lung is as dense as soft tissue and no denser.
     filled = _FULL * np.tanh(scale * disease / _FULL)
