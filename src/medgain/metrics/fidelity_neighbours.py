@@ -81,7 +81,7 @@ def prdc(real: ArrayLike, synthetic: ArrayLike, k: int = 5) -> Prdc:
 def distance_blocks(first: FloatArray, second: FloatArray) -> Iterator[tuple[int, FloatArray]]:
     """Yield (start, squared distances of a block of rows of `first` to all of `second`)."""
     rows = max(16, _BLOCK_ELEMENTS // len(second))
-    norms, others = (first**2).sum(1), (second**2).sum(1)
+    norms, others = np.einsum("nd,nd->n", first, first), np.einsum("nd,nd->n", second, second)
     for start in range(0, len(first), rows):
         block = first[start : start + rows] @ second.T
         block *= -2.0

@@ -60,7 +60,7 @@ def half_sample_se(
     real: ArrayLike,
     synthetic: ArrayLike,
     *,
-    replicates: int = 50,
+    replicates: int = 100,
     rng: np.random.Generator,
 ) -> float:
     """Return the standard error of a score: its spread over random halves of both sets.
