@@ -12,7 +12,7 @@ import pandas as pd
 from medgain.assess.audit_inputs import OnOverlap, Sets, check_sets
 from medgain.assess.audit_measure import Distances, Measure, group_codes, make_measure
 from medgain.assess.audit_tables import histogram, pairs, per_class, table
-from medgain.assess.audit_verdict import CHANCE, RULE, Evidence, judge
+from medgain.assess.audit_verdict import RULE, Evidence, judge
 from medgain.data.imageset import ImageSet
 from medgain.metrics.memorisation import (
     QUANTILE,
@@ -42,6 +42,19 @@ class Audit:
     sets: Sets
 
 
+@dataclass(frozen=True)
+class Tested:
+    """The membership tests: by relative distance, by distance alone, and without the generator.
+
+    `shift` tells training from held-out images by their distance to other training images: away
+    from 0.5 the two come from different sources. None where training has a single group.
+    """
+
+    relative: Membership
+    plain: Membership
+    shift: Membership | None
+
+
 def audit(
     synthetic: ImageSet,
     train: ImageSet,
@@ -51,6 +64,7 @@ def audit(
     features_name: str = "gradients",
     on_overlap: OnOverlap = "error",
     seed: int = 0,
+    quiet: bool = False,
 ) -> Audit:
     """Hold each synthetic image's distance to its nearest training image against real ones'.
 
@@ -62,6 +76,7 @@ def audit(
         features_name: what to call them.
         on_overlap: "drop" leaves out of the hold-out what the training set holds.
         seed: of the membership test's draws.
+        quiet: no progress.
 
     Raises:
         DataError: a set is empty or their shapes differ.
@@ -71,12 +86,12 @@ def audit(
     seeds = SeedTree(seed).child("audit")
     members = _members(sets.train, seeds)
     steps = len(sets.synthetic) + 2 * len(sets.holdout) + 2 * len(members)
-    with progress("audit", steps) as advance:
+    with progress("audit", steps, quiet=quiet) as advance:
         measure = make_measure(sets, features, lambda count: advance(count, ""))
         of_holdout = measure.distances(sets.holdout, "train")
         of_synthetic = measure.distances(sets.synthetic, "train")
         limits = calibrate(of_holdout.pixels, of_holdout.features)
-        belongs, plain = _membership(sets, measure, members, of_holdout, seeds)
+        tested = _membership(sets, measure, members, of_holdout, seeds)
     copied = _is_copy(of_synthetic, limits)
     flagged = copied | _is_flagged(of_synthetic, limits)
     near_holdout = _is_flagged(of_holdout, limits)
@@ -92,7 +107,8 @@ def audit(
             len(sets.holdout),
             cluster_size(sets.holdout.groups[near_holdout]),
         ),
-        membership=belongs,
+        membership=tested.relative,
+        shift=tested.shift,
         holdout=len(sets.holdout),
         suspicious=len(limits.suspicious),
     )
@@ -102,7 +118,7 @@ def audit(
         "rule": RULE,
         "reasons": reasons,
         **_identities(sets),
-        **_figures(evidence, limits, plain),
+        **_figures(evidence, limits, tested.plain),
         "flagged": _ids(sets.synthetic, flagged),
         "copies": _ids(sets.synthetic, copied),
         "features": features_name,
@@ -125,13 +141,13 @@ def _members(train: ImageSet, seeds: SeedTree) -> np.ndarray:
 
 def _membership(
     sets: Sets, measure: Measure, members: np.ndarray, holdout: Distances, seeds: SeedTree
-) -> tuple[Membership | None, Membership]:
-    """Return the calibrated membership test and the plain one.
+) -> Tested:
+    """Return the membership tests.
 
     An image that lies near many others lies near synthetic ones too, member or not. So its
     distance to the synthetic set is divided by that to the nearest training image of another
     group ("difficulty calibration", Watson et al. 2022, ICLR), which also makes up for a
-    hold-out that is easier or harder as a whole.
+    hold-out that is easier or harder as a whole, as far as one number can.
     """
     chosen = sets.train.take(members)
     inside = measure.distances(chosen, "synthetic", kinds="pixels").pixels
@@ -140,7 +156,7 @@ def _membership(
     groups = chosen.groups, sets.holdout.groups
     plain = membership(inside, outside, *groups, rng=rng, resamples=RESAMPLES)
     if len(set(sets.train.groups)) < 2:
-        return plain, plain
+        return Tested(plain, plain, None)
     around = measure.distances(
         chosen, "train", kinds="pixels", groups=group_codes(sets.train.groups, members)
     ).pixels
@@ -149,7 +165,9 @@ def _membership(
     relative_outside = (outside + tiny) / (holdout.pixels + tiny)
     rng = seeds.child("membership").numpy()
     found = membership(relative, relative_outside, *groups, rng=rng, resamples=RESAMPLES)
-    return found, plain
+    rng = seeds.child("shift").numpy()
+    shift = membership(around, holdout.pixels, *groups, rng=rng, resamples=RESAMPLES)
+    return Tested(found, plain, shift)
 
 
 def _is_copy(found: Distances, limits: Thresholds) -> np.ndarray:
@@ -180,7 +198,7 @@ def _identities(sets: Sets) -> dict[str, Any]:
 
 
 def _figures(evidence: Evidence, limits: Thresholds, plain: Membership) -> dict[str, Any]:
-    belongs = evidence.membership or plain
+    belongs, shift = evidence.membership, evidence.shift
     return {
         "flag_rate": evidence.flagged / evidence.images,
         "flag_rate_expected": evidence.expected,
@@ -190,7 +208,8 @@ def _figures(evidence: Evidence, limits: Thresholds, plain: Membership) -> dict[
         "copy_rate_ci": list(clopper_pearson(evidence.copies, evidence.images)),
         "membership_auroc": belongs.auroc,
         "membership_ci": [belongs.low, belongs.high],
-        "membership_plain": {"auroc": plain.auroc, "ci": [plain.low, plain.high]},
+        "membership_plain": _as_dict(plain),
+        "source_shift": _as_dict(shift) if shift else None,
         "thresholds": {
             "quantile": QUANTILE,
             "pixels": limits.pixels,
@@ -202,6 +221,10 @@ def _figures(evidence: Evidence, limits: Thresholds, plain: Membership) -> dict[
             "resolved": limits.resolved,
         },
     }
+
+
+def _as_dict(found: Membership) -> dict[str, Any]:
+    return {"auroc": found.auroc, "ci": [found.low, found.high]}
 
 
 def _notes(evidence: Evidence, limits: Thresholds, measure: Measure) -> list[str]:
@@ -217,11 +240,13 @@ def _notes(evidence: Evidence, limits: Thresholds, measure: Measure) -> list[str
             f"Among {evidence.images:,} images no copy was found: of all that this generator would"
             f" draw, up to {100 * high:.2g} % could still be copies (95 % interval)."
         )
-    if evidence.membership is not None and evidence.membership.high < CHANCE:
+    if evidence.shifted and evidence.shift is not None:
         notes.append(
-            "The synthetic images lie nearer to the held-out images than to the training images,"
-            " more than chance allows: the hold-out differs from the training set as a whole, which"
-            " blunts the membership test. A hold-out drawn from the same source is better."
+            "The hold-out differs from the training set as a whole: without any synthetic image,"
+            f" the two are told apart with AUROC {evidence.shift.auroc:.3f} (95 % interval"
+            f" {evidence.shift.low:.3f} to {evidence.shift.high:.3f}). The membership test mixes"
+            " that up with memory. Other patients of the training set's own source, left out of"
+            " the generator's training, make the better hold-out."
         )
     if measure.blank:
         notes.append(

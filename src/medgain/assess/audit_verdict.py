@@ -17,7 +17,8 @@ RULE = (
     " smallest distance that a held-out real image has to the training set; or if so many images"
     f" are flagged that new real images would give as many with a probability below {FAIL_P:g};"
     " or if the interval of the membership AUROC lies above"
-    f" {FAIL_MEMBERSHIP:.2f}. REVIEW if that probability is below {REVIEW_P:g}, if that interval"
+    f" {FAIL_MEMBERSHIP:.2f} (REVIEW where the hold-out is of another source than the training"
+    " set). REVIEW if that probability is below {REVIEW_P:g}, if that interval"
     f" lies above {CHANCE:.2f}, if fewer than {FEW_HELD_OUT} held-out images calibrate the audit,"
     " or if a held-out image looks like a copy of a training image itself. PASS otherwise."
 )
@@ -32,7 +33,8 @@ class Evidence:
         flagged, images: how many synthetic images are flagged, of how many.
         expected: share of new real images that would be flagged.
         p_value: chance that as many of as many new real images would be.
-        membership: AUROC with interval; None where it could not be had.
+        membership: AUROC with interval.
+        shift: AUROC of telling training from held-out images without the synthetic set.
         holdout: how many held-out images there are.
         suspicious: held-out images that look like copies of training images.
     """
@@ -42,9 +44,15 @@ class Evidence:
     images: int
     expected: float
     p_value: float
-    membership: Membership | None
+    membership: Membership
+    shift: Membership | None
     holdout: int
     suspicious: int
+
+    @property
+    def shifted(self) -> bool:
+        """Whether the hold-out is of another source than the training set."""
+        return self.shift is not None and not self.shift.low <= CHANCE <= self.shift.high
 
 
 def judge(found: Evidence) -> tuple[Verdict, list[str]]:
@@ -65,14 +73,16 @@ def judge(found: Evidence) -> tuple[Verdict, list[str]]:
     )
     where = fails if found.p_value < FAIL_P else reviews if found.p_value < REVIEW_P else calm
     where.append(flags)
-    if found.membership is not None:
-        m = found.membership
-        text = (
-            f"Training images are told from held-out ones with AUROC {m.auroc:.3f}"
-            f" (95 % interval {m.low:.3f} to {m.high:.3f}; 0.5 is chance)."
-        )
-        where = fails if m.low > FAIL_MEMBERSHIP else reviews if m.low > CHANCE else calm
-        where.append(text)
+    m = found.membership
+    text = (
+        f"Training images are told from held-out ones with AUROC {m.auroc:.3f}"
+        f" (95 % interval {m.low:.3f} to {m.high:.3f}; 0.5 is chance)."
+    )
+    if found.shifted and m.low > CHANCE:
+        text += " Part of it, or all, may be that the hold-out is of another source: see the notes."
+    certain = m.low > FAIL_MEMBERSHIP and not found.shifted
+    where = fails if certain else reviews if m.low > CHANCE else calm
+    where.append(text)
     if found.holdout < FEW_HELD_OUT:
         reviews.append(
             f"Only {_images(found.holdout, 'held-out image')} calibrate the audit: a 1 % quantile"

@@ -15,6 +15,7 @@ from medgain.runtime.errors import DataError
 
 QUANTILE = 0.01
 COPY_SHARE = 0.5  # of the smallest held-out distance: below it lie copies
+_USUAL = 0.05  # held-out images below half this quantile look like copies themselves
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ def calibrate(
     allowed = np.flatnonzero(within <= quantile * count + 1e-9)
     rank = int(allowed[-1]) + 1 if len(allowed) else 1
     limits = [float(np.sort(kind)[rank - 1]) for kind in kinds]
-    near = np.flatnonzero(kinds[0] < COPY_SHARE * limits[0])
+    # a held-out image that lies alone, far below the others, is no measure of chance
+    usual = float(np.quantile(kinds[0], _USUAL, method="inverted_cdf"))
+    near = np.flatnonzero(kinds[0] < COPY_SHARE * usual)
     rest = np.delete(kinds[0], near)
     flagged = int(within[rank - 1])
     return Thresholds(

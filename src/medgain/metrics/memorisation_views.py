@@ -113,7 +113,7 @@ def coarse_views(detailed: FloatArray, poses: Sequence[Pose]) -> list[FloatArray
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             )
     weights = window(COARSE_PX).ravel()
-    return [unit_vectors(part.reshape(len(detailed), -1), weights) for part in small]
+    return [unit_vectors(part.reshape(len(detailed), COARSE_PX**2), weights) for part in small]
 
 
 def posed(image: FloatArray, matrix: NDArray[np.float64]) -> FloatArray:

@@ -113,7 +113,8 @@ def banners(result: dict[str, Any]) -> list[dict[str, str]]:
 def _numbers(result: dict[str, Any]) -> list[dict[str, str]]:
     """Return the rows of the table of numbers."""
     limits, plain = result["thresholds"], result["membership_plain"]
-    return [
+    shift = result["source_shift"]
+    rows = [
         {
             "name": "copies of training images",
             "value": f"{count(len(result['copies']))} ({share(result['copy_rate'])})",
@@ -145,6 +146,18 @@ def _numbers(result: dict[str, Any]) -> list[dict[str, str]]:
             "means": "moves also where the hold-out differs from the training set as a whole",
         },
     ]
+    if shift:
+        rows.append(
+            {
+                "name": "training and hold-out, told apart without synthetic images",
+                "value": score(shift["auroc"]),
+                "interval": _span(shift["ci"], score),
+                "expected": "0.5",
+                "means": "by their distance to other training images; away from 0.5 the hold-out"
+                " is of another source",
+            }
+        )
+    return rows
 
 
 def _span(bounds: list[Any], form: Any) -> str:
