@@ -50,6 +50,7 @@ def toy_plan(dataset: Path) -> dict[str, Any]:
         "fractions": [0.5, 1.0],
         "reference": "real",
         "bootstrap": 100,
+        "assess": False,
         "generators": {"gaussian": {}, "resampler": {"model": "copy"}},
         "arms": {
             "real": {},

@@ -350,3 +350,54 @@ def test_a_finished_study_can_be_opened_and_concluded_again(finished):
     assert again.verdict == finished.verdict
     with pytest.raises(ConfigError, match="holds no study"):
         open_study(finished.folder / "cells")
+
+
+def test_generators_are_scored_and_audited_against_images_they_did_not_see(
+    plan, tmp_path, monkeypatch
+):
+    from medgain.study import assessment_stage
+    from medgain.study.assessment import held_out_images
+    from medgain.study.dataset import load_prepared
+    from medgain.study.folder import StudyFolder
+    from medgain.study.generator_stage import training_images
+    from medgain.study.stage import AssessmentStage
+
+    monkeypatch.setattr(assessment_stage, "IMAGES", 100)
+    chests = {"phantom": "chest", "count": 400, "size_px": 32}
+    plan |= {"dataset": chests, "assess": True, "fractions": [0.3]}
+    plan["protocol"]["seeds"] = 1
+    plan["arms"] = {
+        "real": {},
+        "copied": {"synthetic": {"generator": "resampler"}},
+        "gaussian": {"synthetic": {"generator": "gaussian"}},
+    }
+    study = Study.load(plan)
+    result = study.run(tmp_path / "out", workers=1)
+    prepared = load_prepared(StudyFolder(tmp_path / "out"))
+    stages = dict(study.stages(prepared))["assessments"]
+    assert len(stages) == 4
+    for stage in stages:
+        assert isinstance(stage, AssessmentStage)
+        seen = training_images(study.plan, prepared, stage.generator)
+        held_out = held_out_images(study.plan, prepared, stage.generator)
+        assert not set(seen.groups) & set(held_out.groups)
+        assert "test" not in set(held_out.splits)
+        assert len(held_out) > 50
+    by_arm = {
+        one["arm"]: one["generator"] for one in result.verdict["comparisons"] if one["primary"]
+    }
+    assert by_arm["copied"]["audit"] == {"pass": 0, "review": 0, "fail": 2}
+    assert by_arm["copied"]["flag_rate"] > 0.9
+    assert by_arm["gaussian"]["flag_rate"] < 0.1
+    assert by_arm["copied"]["kd"] < by_arm["gaussian"]["kd"]
+    assert "memorisation audit: 2 fail" in by_arm["copied"]["text"]
+    again = study.run(tmp_path / "out", workers=1, resume=True)
+    assert again.verdict == result.verdict
+
+
+def test_too_few_held_out_images_leave_an_arm_without_an_assessment(plan, tmp_path):
+    plan |= {"assess": True, "fractions": [1.0]}
+    plan["arms"] = {"real": {}, "gaussian": {"synthetic": {"generator": "gaussian"}}}
+    result = Study.load(plan).run(tmp_path / "out", workers=1)
+    assert {one["generator"] for one in result.verdict["comparisons"]} == {None}
+    assert result.verdict["failed_cells"] == 0

@@ -189,6 +189,7 @@ def _line(
         "word": word,
         "sentence": sentence,
         "worth": f"{worth[0].upper()}{worth[1:]}." if worth and row.get("control") != "aa" else "",
+        "generator": (row.get("generator") or {}).get("text", ""),
         "failed": f"{plural(failed, 'paired training')} failed and could not count."
         if failed
         else "",

@@ -17,9 +17,11 @@ def log(message: str) -> None:
 
 
 @contextmanager
-def progress(title: str, total: int) -> Iterator[Advance]:
+def progress(title: str, total: int, *, quiet: bool = False) -> Iterator[Advance]:
     """Yield `advance(count, note)`, which moves a bar (terminal) or prints lines (elsewhere)."""
-    if sys.stderr.isatty():
+    if quiet:
+        yield lambda count, note: None
+    elif sys.stderr.isatty():
         with _bar(title, total) as advance:
             yield advance
     else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from medgain.metrics.base import METRICS
+from medgain.study.assessment import summarise
 from medgain.study.comparisons import Comparison, compare
 from medgain.study.plan import Plan
 from medgain.study.power import detectable_gain, repeats_needed
@@ -16,11 +18,17 @@ from medgain.study.statistics import holm
 from medgain.study.verdict import decide, sentence
 
 
-def conclude(plan: Plan, results: Results, dataset: dict[str, Any]) -> dict[str, Any]:
+def conclude(
+    plan: Plan,
+    results: Results,
+    dataset: dict[str, Any],
+    assessments: Mapping[tuple[str, float], list[dict[str, Any]]],
+) -> dict[str, Any]:
     """Return what `verdict.json` holds; see docs/reference/study-folder.md.
 
     Args:
         dataset: what `dataset.json` holds.
+        assessments: of generators, by name and fraction.
     """
     card = dataset["card"]
     compared = compare(plan, results, dataset)
@@ -30,7 +38,9 @@ def conclude(plan: Plan, results: Results, dataset: dict[str, Any]) -> dict[str,
     p_holm = np.full(len(compared), np.nan)
     for members in families.values():
         p_holm[members] = holm([compared[position].estimate.p_value for position in members])
-    comparisons = [_as_dict(plan, one, float(p)) for one, p in zip(compared, p_holm, strict=True)]
+    comparisons = [
+        _as_dict(plan, one, float(p), assessments) for one, p in zip(compared, p_holm, strict=True)
+    ]
     primary = [one for one in comparisons if one["primary"] and one["test_set"] == "test"]
     detectable = [one["detectable_gain"] for one in primary if one["detectable_gain"] is not None]
     failed = results.frame.loc[results.frame["status"] == "failed", "cell"].nunique()
@@ -55,7 +65,12 @@ def conclude(plan: Plan, results: Results, dataset: dict[str, Any]) -> dict[str,
     }
 
 
-def _as_dict(plan: Plan, one: Comparison, p_holm: float) -> dict[str, Any]:
+def _as_dict(
+    plan: Plan,
+    one: Comparison,
+    p_holm: float,
+    assessments: Mapping[tuple[str, float], list[dict[str, Any]]],
+) -> dict[str, Any]:
     estimate = one.estimate
     control = "aa" if plan.arms[one.arm].same_as == one.reference else None
     # an A/A control asks whether a difference is found where none is: found, or no evidence
@@ -93,10 +108,18 @@ def _as_dict(plan: Plan, one: Comparison, p_holm: float) -> dict[str, Any]:
         "repeats": estimate.repeats,
         "failed_cells": estimate.failed,
         "worth_real_images": worth,
+        "generator": _assessed(plan, one, assessments),
         "cost": one.cost,
         "detectable_gain": _finite(detectable_gain(estimate.se, estimate.df)),
         "repeats_for_margin": {"repeats": needed.repeats, "text": needed.text},
     }
+
+
+def _assessed(
+    plan: Plan, one: Comparison, assessments: Mapping[tuple[str, float], list[dict[str, Any]]]
+) -> dict[str, Any] | None:
+    spec = plan.recipe(one.arm).synthetic
+    return summarise(assessments.get((spec.generator, one.fraction), [])) if spec else None
 
 
 def _notes(

@@ -156,6 +156,9 @@ class Plan(_Part):
     arms: dict[str, Arm] = Field(
         default_factory=lambda: {"real": Arm()}, min_length=1, description="the arms, by name"
     )
+    assess: bool = Field(
+        default=True, description="score and audit what each generator draws, for the report"
+    )
     external: dict[str, str] = Field(
         default_factory=dict, description="image sets that are scored and never trained on"
     )

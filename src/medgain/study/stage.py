@@ -43,7 +43,19 @@ class CellStage:
         return f"cell {self.cell.name}"
 
 
-Stage = GeneratorStage | CellStage
+@dataclass(frozen=True)
+class AssessmentStage:
+    """Score and audit what a trained generator draws."""
+
+    generator: GeneratorStage
+
+    @property
+    def title(self) -> str:
+        """What progress calls it."""
+        return f"assessment of {self.generator.title}"
+
+
+Stage = GeneratorStage | CellStage | AssessmentStage
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from medgain.runtime.device import set_threads
+from medgain.study.assessment_stage import run_assessment
 from medgain.study.cell_stage import run_cell
 from medgain.study.dataset import load_prepared
 from medgain.study.folder import StudyFolder
 from medgain.study.generator_stage import train_generator
-from medgain.study.stage import GeneratorStage, Outcome, Stage
+from medgain.study.stage import AssessmentStage, GeneratorStage, Outcome, Stage
 
 
 def run_stage(path: Path, stage: Stage, retry_failed: bool = False) -> Outcome:
@@ -23,4 +24,6 @@ def run_stage(path: Path, stage: Stage, retry_failed: bool = False) -> Outcome:
     prepared = load_prepared(folder)
     if isinstance(stage, GeneratorStage):
         return train_generator(folder, plan, prepared, stage, retry_failed)
+    if isinstance(stage, AssessmentStage):
+        return run_assessment(folder, plan, prepared, stage, retry_failed)
     return run_cell(folder, plan, prepared, stage, retry_failed)

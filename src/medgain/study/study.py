@@ -14,6 +14,7 @@ from medgain.runtime.device import cpu_count
 from medgain.runtime.errors import ConfigError, MedgainError
 from medgain.runtime.files import read_json, write_json
 from medgain.runtime.progress import log, progress
+from medgain.study.assessment_stage import read_assessments
 from medgain.study.cells import list_cells
 from medgain.study.conclusion import conclude
 from medgain.study.dataset import Prepared, prepare
@@ -25,7 +26,7 @@ from medgain.study.generator_stage import generator_stages
 from medgain.study.loading import load_plan
 from medgain.study.plan import Plan
 from medgain.study.results import Results, gather
-from medgain.study.stage import CellStage, GeneratorStage, Outcome, Stage
+from medgain.study.stage import AssessmentStage, CellStage, GeneratorStage, Outcome, Stage
 
 
 @dataclass(frozen=True)
@@ -133,12 +134,13 @@ class Study:
         folder = StudyFolder(Path(out))
         results = gather(self.plan, folder)
         write_json(
-            folder.verdict_file, conclude(self.plan, results, read_json(folder.dataset_file))
+            folder.verdict_file,
+            conclude(self.plan, results, read_json(folder.dataset_file), read_assessments(folder)),
         )
         return StudyResult(folder.path, results, read_json(folder.verdict_file))
 
     def stages(self, prepared: Prepared) -> Iterator[tuple[str, list[Stage]]]:
-        """Yield the rounds of stages: every generator that some cell needs, then the cells."""
+        """Yield the rounds of stages: the generators that cells need, the cells, assessments."""
         cells = list_cells(self.plan)
         needed: dict[GeneratorStage, None] = {}
         for cell in cells:
@@ -146,6 +148,8 @@ class Study:
         if needed:
             yield "generators", list(needed)
         yield "cells", [CellStage(cell) for cell in cells]
+        if needed and self.plan.assess:
+            yield "assessments", [AssessmentStage(stage) for stage in needed]
 
     def _default_workers(self) -> int:
         if not self.plan.runtime.device.startswith("cpu"):

@@ -1,0 +1,128 @@
+"""How good and how private a trained generator is, to stand beside the gain of its arm.
+
+The images held out from it are those of the same class outside its training part but inside the
+fold's training pool: validation images, and what a smaller fraction leaves unused. Test images
+are not touched: they are for scoring the models. Nothing is decided by what is found here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from medgain.assess.audit import audit
+from medgain.assess.score import score
+from medgain.data.imageset import ImageSet
+from medgain.generators.base import Generator
+from medgain.runtime.errors import MedgainError
+from medgain.runtime.seeds import SeedTree
+from medgain.study.cells import split_fold
+from medgain.study.dataset import Prepared
+from medgain.study.plan import Plan
+from medgain.study.stage import GeneratorStage
+
+AUDITED = (
+    *("verdict", "reasons", "flag_rate", "flag_rate_expected", "flag_rate_ci"),
+    *("membership_auroc", "membership_ci", "copy_rate"),
+)
+
+
+def assess_generator(
+    generator: Generator,
+    train: ImageSet,
+    held_out: ImageSet,
+    seeds: SeedTree,
+    images: int,
+) -> dict[str, Any]:
+    """Return fidelity and audit of a generator's samples, or why there is none.
+
+    Args:
+        generator: already fitted to `train`.
+        train: all images that it saw.
+        held_out: real images of the same class, of other groups.
+        seeds: of the samples, of what is drawn from the held-out images, and of the tests.
+        images: how many synthetic and held-out images are compared, at most.
+    """
+    if len(held_out) > images:
+        rows = seeds.child("held-out").numpy().choice(len(held_out), images, replace=False)
+        held_out = held_out.take(np.sort(rows))
+    found: dict[str, Any] = {"images": images, "held_out_images": len(held_out)}
+    try:
+        synthetic = generator.sample(images, seed=seeds.child("samples").integer())
+        audited = audit(synthetic, train, held_out, seed=seeds.integer(), quiet=True).result
+        scored = score(held_out, synthetic, real_split="all", training=False, seed=seeds.integer())[
+            "features"
+        ][0]
+    except MedgainError as error:
+        return found | {"reason": error.problem}
+    scope = scored["scopes"][0]
+    return found | {
+        "features": scored["identity"],
+        "fidelity": scope.get("scores", {}),
+        "fidelity_reason": scope.get("reason", ""),
+        "audit": {key: audited[key] for key in AUDITED},
+    }
+
+
+def held_out_images(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> ImageSet:
+    """Return the real images of the stage's class that its generator must not have seen."""
+    split = split_fold(plan, prepared.images, stage.where, prepared.banned)
+    labels = prepared.images.records["label"].to_numpy(dtype=object)
+    groups = prepared.images.groups
+    used = set(groups[split.train]) | set(groups[split.test])
+    return prepared.images.take(
+        [
+            row
+            for row in range(len(prepared.images))
+            if labels[row] == stage.label and groups[row] not in used
+        ]
+    )
+
+
+def summarise(assessments: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the means over a generator's assessments at one fraction, and a sentence.
+
+    None where nothing could be assessed.
+    """
+    usable = [one for one in assessments if "audit" in one]
+    if not usable:
+        return None
+    verdicts = Counter(one["audit"]["verdict"] for one in usable)
+    found: dict[str, Any] = {
+        "assessed": len(usable),
+        "audit": {word: verdicts.get(word, 0) for word in ("pass", "review", "fail")},
+        "flag_rate": _mean(one["audit"]["flag_rate"] for one in usable),
+        "flag_rate_expected": _mean(one["audit"]["flag_rate_expected"] for one in usable),
+        "membership_auroc": _mean(one["audit"]["membership_auroc"] for one in usable),
+    }
+    for key in ("kd", "coverage", "density"):
+        scores = [one["fidelity"][key] for one in usable if key in one["fidelity"]]
+        if scores:
+            found[key] = _mean(score["value"] for score in scores)
+            found[f"{key}_null"] = _mean(score["null"] for score in scores)
+    return found | {"text": _sentence(found)}
+
+
+def _sentence(found: dict[str, Any]) -> str:
+    parts = []
+    if "kd" in found:
+        parts.append(
+            f"radiomics KD {found['kd']:.2g} (real-real {found['kd_null']:.2g}),"
+            f" coverage {found['coverage']:.2f} (real-real {found['coverage_null']:.2f})"
+        )
+    parts.append(
+        f"{100 * found['flag_rate']:.1f} % of samples nearer to a training image than chance"
+        f" explains ({100 * found['flag_rate_expected']:.1f} % expected), membership AUROC"
+        f" {found['membership_auroc']:.2f}"
+    )
+    words = [f"{count} {word}" for word, count in found["audit"].items() if count]
+    parts.append("memorisation audit: " + ", ".join(words))
+    return f"Its generators ({found['assessed']}): " + "; ".join(parts) + "."
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else float("nan")

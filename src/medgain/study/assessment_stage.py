@@ -1,0 +1,69 @@
+"""The stage that scores and audits a trained generator: `assessment.json` in its folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from medgain.generators.base import GENERATORS
+from medgain.runtime.device import resolve_device
+from medgain.runtime.files import read_json, write_json
+from medgain.runtime.version import __version__
+from medgain.study.assessment import assess_generator, held_out_images
+from medgain.study.cells import digest
+from medgain.study.dataset import Prepared
+from medgain.study.folder import StudyFolder
+from medgain.study.generator_stage import generator_key, training_images
+from medgain.study.plan import Plan
+from medgain.study.stage import AssessmentStage, Outcome, describe_failure, finished
+
+ASSESSMENT = "assessment.json"
+IMAGES = 300  # at most, synthetic and held-out
+
+
+def run_assessment(
+    folder: StudyFolder,
+    plan: Plan,
+    prepared: Prepared,
+    stage: AssessmentStage,
+    retry_failed: bool = False,
+) -> Outcome:
+    """Assess the stage's generator, unless that is done, or the generator failed."""
+    trained = stage.generator
+    path = folder.generator(generator_key(plan, prepared, trained))
+    generator_record = read_json(path / "stage.json")
+    key = digest(
+        generator=generator_record["key"],
+        data=prepared.key,
+        protocol=plan.protocol.model_dump(exclude={"seeds", "repeats"}),
+        images=IMAGES,
+        version=__version__,
+    )
+    done = finished(path / ASSESSMENT, key, retry_failed)
+    if done is not None:
+        return Outcome(stage, "cached", done["cause"])
+    found: dict[str, Any] = {"key": key, "status": "ok", "cause": "", "remedy": ""}
+    try:
+        if generator_record["status"] != "ok":
+            found["reason"] = "the generator failed"
+        else:
+            kind = GENERATORS.get(generator_record["model"])
+            found |= assess_generator(
+                kind.load(path, resolve_device(plan.runtime.device)),
+                training_images(plan, prepared, trained),
+                held_out_images(plan, prepared, trained),
+                trained.where.seeds(plan).child("assessment", trained.name, trained.label),
+                IMAGES,
+            )
+    except Exception as error:
+        found |= describe_failure(error)
+    write_json(path / ASSESSMENT, found)
+    return Outcome(stage, found["status"], found["cause"])
+
+
+def read_assessments(folder: StudyFolder) -> dict[tuple[str, float], list[dict[str, Any]]]:
+    """Return every assessment in a study's folder by generator name and fraction."""
+    found: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    for path in sorted(folder.generators.glob(f"*/{ASSESSMENT}")):
+        record = read_json(path.parent / "stage.json")
+        found.setdefault((record["generator"], record["fraction"]), []).append(read_json(path))
+    return found
