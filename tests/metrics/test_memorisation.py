@@ -15,6 +15,8 @@ from medgain.metrics.memorisation import (
     cluster_size,
     excess_p_value,
     membership,
+    relative_distances,
+    usual_distances,
 )
 from medgain.runtime.errors import DataError
 
@@ -52,6 +54,16 @@ def test_held_out_image_that_looks_like_a_copy_sets_no_limit_for_copies() -> Non
     limits = calibrate(np.r_[np.linspace(1.0, 2.0, 120), 0.01])
     assert limits.suspicious == (120,)
     assert limits.copies == 0.5
+
+
+def test_classes_are_held_against_their_own_median() -> None:
+    distances = np.r_[np.full(60, 2.0), np.full(60, 4.0), np.full(5, 9.0), np.inf]
+    labels = ["a"] * 60 + ["b"] * 60 + ["rare"] * 5 + ["a"]
+    usual = usual_distances(distances, labels)
+    assert usual == {"": 4.0, "a": 2.0, "b": 4.0}
+    found = relative_distances([1.0, 1.0, 1.0, 1.0], ["a", "b", "rare", ""], usual)
+    assert found.tolist() == [0.5, 0.25, 0.25, 0.25]
+    assert usual_distances([0.0, np.inf], ["", ""]) == {"": 1.0}
 
 
 def test_few_held_out_images_do_not_resolve_the_quantile() -> None:

@@ -23,6 +23,7 @@ from medgain.metrics.memorisation import (
     cluster_size,
     excess_p_value,
     membership,
+    usual_distances,
 )
 from medgain.runtime.progress import progress
 from medgain.runtime.seeds import SeedTree
@@ -90,8 +91,15 @@ def audit(
         measure = make_measure(sets, features, lambda count: advance(count, ""))
         of_holdout = measure.distances(sets.holdout, "train")
         of_synthetic = measure.distances(sets.synthetic, "train")
-        limits = calibrate(of_holdout.pixels, of_holdout.features)
         tested = _membership(sets, measure, members, of_holdout, seeds)
+    labels, real_labels = _labels(sets.synthetic), _labels(sets.holdout)
+    usual = (
+        usual_distances(of_holdout.pixels, real_labels),
+        usual_distances(of_holdout.features, real_labels),
+    )
+    of_holdout = of_holdout.relative(real_labels, usual)
+    of_synthetic = of_synthetic.relative(labels, usual)
+    limits = calibrate(of_holdout.near, of_holdout.feature_near)
     copied = _is_copy(of_synthetic, limits)
     flagged = copied | _is_flagged(of_synthetic, limits)
     near_holdout = _is_flagged(of_holdout, limits)
@@ -119,6 +127,7 @@ def audit(
         "reasons": reasons,
         **_identities(sets),
         **_figures(evidence, limits, tested.plain),
+        "usual_distances": {"pixels": usual[0], "features": usual[1]},
         "flagged": _ids(sets.synthetic, flagged),
         "copies": _ids(sets.synthetic, copied),
         "features": features_name,
@@ -171,11 +180,11 @@ def _membership(
 
 
 def _is_copy(found: Distances, limits: Thresholds) -> np.ndarray:
-    return found.identical | (found.pixels < limits.copies)
+    return found.identical | (found.near < limits.copies)
 
 
 def _is_flagged(found: Distances, limits: Thresholds) -> np.ndarray:
-    return (found.pixels < limits.pixels) | (found.features < limits.features)
+    return (found.near < limits.pixels) | (found.feature_near < limits.features)
 
 
 def _identities(sets: Sets) -> dict[str, Any]:
@@ -253,6 +262,10 @@ def _notes(evidence: Evidence, limits: Thresholds, measure: Measure) -> list[str
             f"{measure.blank:,} images without any contrast can't be compared: never flagged."
         )
     return notes
+
+
+def _labels(image_set: ImageSet) -> list[str]:
+    return [str(label) for label in image_set.records["label"]]
 
 
 def _ids(image_set: ImageSet, chosen: np.ndarray) -> list[str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from medgain.assess.audit_inputs import Sets
 from medgain.data.imageset import ImageSet
+from medgain.metrics.memorisation import relative_distances
 from medgain.metrics.memorisation_features import (
     gradient_features,
     nearest_by_features,
@@ -20,6 +21,7 @@ from medgain.metrics.memorisation_views import Views, make_views
 from medgain.runtime.errors import DataError
 
 Groups = tuple[np.ndarray, np.ndarray]
+Usual = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Distances:
         matrix: (N, 2, 3), how the image is laid over its nearest one, in 64ths of the side.
         mirrored: (N,), whether that mirrors it.
         identical: (N,), whether the set holds the image, pixel for pixel.
+        near, feature_near: (N,), both distances over what is usual for held-out images of the
+            class; the distances themselves until `relative` was called.
     """
 
     pixels: np.ndarray
@@ -41,6 +45,16 @@ class Distances:
     matrix: np.ndarray
     mirrored: np.ndarray
     identical: np.ndarray
+    near: np.ndarray
+    feature_near: np.ndarray
+
+    def relative(self, labels: Sequence[str], usual: tuple[Usual, Usual]) -> Distances:
+        """Return the same with `near` and `feature_near` held against the images' classes."""
+        return replace(
+            self,
+            near=relative_distances(self.pixels, labels, usual[0]),
+            feature_near=relative_distances(self.features, labels, usual[1]),
+        )
 
 
 class Measure:
@@ -91,13 +105,15 @@ class Measure:
             feature_distance, feature_index = self._by_features(images, views)
             feature_distance = np.where(empty, np.inf, feature_distance)
         return Distances(
-            distance,
-            feature_distance,
-            index,
-            feature_index,
-            found.matrix,
-            found.mirrored,
-            identical,
+            pixels=distance,
+            features=feature_distance,
+            index=index,
+            feature_index=feature_index,
+            matrix=found.matrix,
+            mirrored=found.mirrored,
+            identical=identical,
+            near=distance,
+            feature_near=feature_distance,
         )
 
     def _by_features(self, images: ImageSet, views: Views) -> tuple[np.ndarray, np.ndarray]:

@@ -35,8 +35,8 @@ def per_class(synthetic: ImageSet, flagged: np.ndarray, copied: np.ndarray) -> l
 def histogram(synthetic: Distances, holdout: Distances, limits: Thresholds) -> dict[str, Any]:
     """Return both distances counted in bins, of synthetic and of held-out images."""
     found: dict[str, Any] = {}
-    for kind in ("pixels", "features"):
-        made, real = getattr(synthetic, kind), getattr(holdout, kind)
+    for kind, name in (("pixels", "near"), ("features", "feature_near")):
+        made, real = getattr(synthetic, name), getattr(holdout, name)
         values = np.concatenate([made, real])
         values = values[np.isfinite(values)]
         top = float(values.max()) if len(values) else 1.0
@@ -55,15 +55,15 @@ def pairs(
 ) -> list[dict[str, Any]]:
     """Return every flagged image with its training twin, then the next nearest, nearest first."""
     nearness = np.minimum(
-        found.pixels / max(limits.pixels, 1e-9),
-        np.where(limits.features > 0, found.features / max(limits.features, 1e-9), np.inf),
+        found.near / max(limits.pixels, 1e-9),
+        np.where(limits.features > 0, found.feature_near / max(limits.features, 1e-9), np.inf),
     )
     order = np.lexsort((nearness, ~flagged, ~copied))
     ids = [part.records["image_id"].to_numpy(dtype=object) for part in (sets.synthetic, sets.train)]
     found_pairs = []
     for place in order[: max(PAIRS, int(flagged.sum()))]:
-        by_pixels = bool(copied[place] or found.pixels[place] < limits.pixels)
-        by_features = bool(found.features[place] < limits.features)
+        by_pixels = bool(copied[place] or found.near[place] < limits.pixels)
+        by_features = bool(found.feature_near[place] < limits.features)
         # where only features flag an image, its twin is the one that features name
         twin = int(
             found.feature_index[place] if by_features and not by_pixels else found.index[place]
@@ -74,6 +74,8 @@ def pairs(
                 "train_image_id": str(ids[1][twin]),
                 "distance": float(found.pixels[place]),
                 "feature_distance": float(found.features[place]),
+                "relative_distance": float(found.near[place]),
+                "relative_feature_distance": float(found.feature_near[place]),
                 "kind": _kind(found, place, copied[place], by_pixels, by_features),
                 "flagged": bool(flagged[place]),
                 "mirrored": bool(by_pixels and found.mirrored[place]),
@@ -110,6 +112,8 @@ def table(
                     "image_id": part.records["image_id"].to_numpy(dtype=object),
                     "pixel_distance": found.pixels,
                     "feature_distance": found.features,
+                    "relative_pixel_distance": found.near,
+                    "relative_feature_distance": found.feature_near,
                     "train_image_id": train_ids[found.index],
                     "train_image_id_by_features": train_ids[found.feature_index],
                     "mirrored": found.mirrored,

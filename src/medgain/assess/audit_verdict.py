@@ -14,7 +14,8 @@ Verdict = Literal["pass", "review", "fail"]
 
 RULE = (
     "FAIL if a synthetic image is a copy: identical to a training image, or at less than half the"
-    " smallest distance that a held-out real image has to the training set; or if so many images"
+    " smallest distance that a held-out real image has to the training set, each over what is usual"
+    " for its class; or if so many images"
     f" are flagged that new real images would give as many with a probability below {FAIL_P:g};"
     " or if the interval of the membership AUROC lies above"
     f" {FAIL_MEMBERSHIP:.2f} (REVIEW where the hold-out is of another source than the training"

@@ -5,6 +5,7 @@ The searches are in `memorisation_search` (pixels) and `memorisation_features`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from medgain.runtime.errors import DataError
 
 QUANTILE = 0.01
 COPY_SHARE = 0.5  # of the smallest held-out distance: below it lie copies
+CLASS_LEAST = 50  # held-out images of a class that has a limit of its own
 _USUAL = 0.05  # held-out images below half this quantile look like copies themselves
 
 
@@ -87,6 +89,37 @@ def calibrate(
         resolved=bool(len(allowed)),
         suspicious=tuple(int(i) for i in near),
     )
+
+
+def usual_distances(
+    distances: ArrayLike, labels: Sequence[str], least: int = CLASS_LEAST
+) -> dict[str, float]:
+    """Return the median distance of the held-out images of each class, and "" of all.
+
+    Classes lie at different distances (healthy chests are more alike than ill ones), so one
+    limit for all would flag too many of one class and miss copies in another. Distances are
+    therefore held against the median of their own class, where it has `least` images or more.
+
+    Args:
+        distances: (n,); infinite ones are left out.
+        labels: class of each image.
+    """
+    found, names = np.asarray(distances, np.float64), np.asarray(labels, dtype=object)
+    usual = {}
+    for name in ["", *sorted({str(label) for label in labels} - {""})]:
+        chosen = found[np.isfinite(found) & ((names == name) | (name == ""))]
+        if name == "" or len(chosen) >= least:
+            median = float(np.median(chosen)) if len(chosen) else 1.0
+            usual[name] = median if median > 0 else 1.0
+    return usual
+
+
+def relative_distances(
+    distances: ArrayLike, labels: Sequence[str], usual: Mapping[str, float]
+) -> FloatArray:
+    """Return distances (n,) over what `usual_distances` found for each image's class."""
+    units = np.array([usual.get(str(label), usual[""]) for label in labels])
+    return np.asarray(distances, np.float64) / units
 
 
 def clopper_pearson(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:

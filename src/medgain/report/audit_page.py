@@ -120,15 +120,15 @@ def _numbers(result: dict[str, Any]) -> list[dict[str, str]]:
             "value": f"{count(len(result['copies']))} ({share(result['copy_rate'])})",
             "interval": _span(result["copy_rate_ci"], share),
             "expected": "0",
-            "means": f"identical, or pixel distance below {score(limits['copies'])}",
+            "means": f"identical, or relative pixel distance below {score(limits['copies'])}",
         },
         {
             "name": "flagged images",
             "value": f"{count(len(result['flagged']))} ({share(result['flag_rate'])})",
             "interval": _span(result["flag_rate_ci"], share),
             "expected": share(result["flag_rate_expected"]),
-            "means": f"pixel distance below {score(limits['pixels'])} or feature distance below"
-            f" {score(limits['features'])}; so many by chance: p {p_value(result['flag_p_value'])}",
+            "means": f"relative pixel distance below {score(limits['pixels'])} or feature"
+            f" distance below {score(limits['features'])}; so many by chance: p {p_value(result['flag_p_value'])}",
         },
         {
             "name": "membership AUROC",

@@ -44,7 +44,7 @@ def histogram(found: dict[str, Any], title: str) -> Markup:
     limit = float(found["threshold"])
     canvas.line(x(limit), 24, x(limit), 188, "chance")
     canvas.text(x(limit), 16, "flagged below", anchor="middle")
-    canvas.text(430, 224, "distance to the nearest training image", anchor="end")
+    canvas.text(430, 224, "distance to the nearest training image (1: usual)", anchor="end")
     alternative = (
         f"{title}: histogram of synthetic and held-out real images; the limit is {limit:.3g}"
     )
@@ -79,9 +79,9 @@ def _pair_view(
         "train_image_id": pair["train_image_id"],
         "kind": pair["kind"],
         "flagged": pair["flagged"],
-        "distance": score(pair["distance"]),
+        "distance": score(pair["relative_distance"]),
         "limit": score(limits["pixels"]),
-        "feature_distance": score(pair["feature_distance"]),
+        "feature_distance": score(pair["relative_feature_distance"]),
         "feature_limit": score(limits["features"]),
         "mirrored": pair["mirrored"],
     }
