@@ -286,6 +286,12 @@ def test_verdict_follows_its_rule(changes: dict[str, object], verdict: str) -> N
     assert all(reason.endswith(".") for reason in reasons)
 
 
+def test_rule_states_its_numbers() -> None:
+    assert "{" not in RULE
+    for words in ("below 0.001", "above 0.60", "below 0.05", "above 0.50", "fewer than 100"):
+        assert words in RULE
+
+
 def test_what_decides_is_said_first() -> None:
     _, reasons = judge(evidence(copies=1, p_value=0.02))
     assert reasons[0] == "1 image of 1,000 is a copy of training images."

@@ -14,14 +14,13 @@ Verdict = Literal["pass", "review", "fail"]
 
 RULE = (
     "FAIL if a synthetic image is a copy: identical to a training image, or at less than half the"
-    " smallest distance that a held-out real image has to the training set, each over what is usual"
-    " for its class; or if so many images"
-    f" are flagged that new real images would give as many with a probability below {FAIL_P:g};"
-    " or if the interval of the membership AUROC lies above"
-    f" {FAIL_MEMBERSHIP:.2f} (REVIEW where the hold-out is of another source than the training"
-    " set). REVIEW if that probability is below {REVIEW_P:g}, if that interval"
-    f" lies above {CHANCE:.2f}, if fewer than {FEW_HELD_OUT} held-out images calibrate the audit,"
-    " or if a held-out image looks like a copy of a training image itself. PASS otherwise."
+    " smallest distance that a held-out real image has to the training set, each over what is"
+    " usual for its class; or if so many images are flagged that new real images would give as"
+    f" many with a probability below {FAIL_P:g}; or if the interval of the membership AUROC lies"
+    f" above {FAIL_MEMBERSHIP:.2f} (REVIEW where the hold-out is of another source than the"
+    f" training set). REVIEW if that probability is below {REVIEW_P:g}, if that interval lies above"
+    f" {CHANCE:.2f}, if fewer than {FEW_HELD_OUT} held-out images calibrate the audit, or if a"
+    " held-out image looks like a copy of a training image itself. PASS otherwise."
 )
 
 

@@ -128,7 +128,8 @@ def _numbers(result: dict[str, Any]) -> list[dict[str, str]]:
             "interval": _span(result["flag_rate_ci"], share),
             "expected": share(result["flag_rate_expected"]),
             "means": f"relative pixel distance below {score(limits['pixels'])} or feature"
-            f" distance below {score(limits['features'])}; so many by chance: p {p_value(result['flag_p_value'])}",
+            f" distance below {score(limits['features'])};"
+            f" so many by chance: p {p_value(result['flag_p_value'])}",
         },
         {
             "name": "membership AUROC",
