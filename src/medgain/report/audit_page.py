@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
 from medgain.report.audit_pictures import MADE, REAL, Arrays, histogram, pair_views
 from medgain.report.pictures import load_arrays
+from medgain.report.rendering import render
 from medgain.report.setting import PHANTOM, UNKNOWN_PATIENTS
 from medgain.report.svg import swatch
 from medgain.report.wording import count, p_value, score, share
@@ -39,7 +36,11 @@ def write_audit_page(folder: Path | str, out: Path | None = None) -> Path:
     result = read_json(folder / "audit.json")
     out = Path(out) if out is not None else folder / PAGE_NAME
     try:
-        page = render(content(result, load_arrays(folder / "pairs.npz")))
+        page = render(
+            "audit.html.j2",
+            ("style.css", "audit.css"),
+            **content(result, load_arrays(folder / "pairs.npz")),
+        )
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise MedgainError(
             f"{folder / 'audit.json'} is damaged ({error!r})", "run medgain audit again"
@@ -177,19 +178,3 @@ def _facts(result: dict[str, Any]) -> list[tuple[str, str]]:
     facts.append(("size", " × ".join(count(side) for side in result["size_px"]) + " px"))
     facts.append(("seed", str(result["seed"])))
     return facts
-
-
-def render(values: dict[str, Any]) -> str:
-    """Return the page; whatever comes from data is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("medgain.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates = resources.files("medgain.report") / "templates"
-    style = "".join(
-        (templates / name).read_text(encoding="utf-8") for name in ("style.css", "audit.css")
-    )
-    return environment.get_template("audit.html.j2").render(**values, style=Markup(style))

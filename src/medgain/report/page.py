@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from medgain.report.answer import answer
@@ -18,6 +16,7 @@ from medgain.report.gains import exchange, forests
 from medgain.report.ledger import costs, failures
 from medgain.report.loading import read_study
 from medgain.report.material import generator_sheets, policy_examples
+from medgain.report.rendering import read_asset, render
 from medgain.report.setting import banners, data, notes, protocol_line, reproduction
 from medgain.runtime.errors import MedgainError
 from medgain.runtime.files import write_text
@@ -43,13 +42,16 @@ def write_report(study_folder: Path, out: Path | None = None) -> Path:
         out = out / "report.html"
     frame = Frame(read_study(study_folder))
     content = _content(frame)
+    script = read_asset("script.js")
     for budget in _PICTURE_BUDGETS:
         page = render(
-            {
-                **content,
-                "generators": generator_sheets(frame, budget * 3 // 4),
-                "policies": policy_examples(frame, budget // 4),
-            }
+            "report.html.j2",
+            ("style.css",),
+            **content,
+            generators=generator_sheets(frame, budget * 3 // 4),
+            policies=policy_examples(frame, budget // 4),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
         if len(page.encode()) <= LIMIT_BYTES:
             write_text(out, page)
@@ -58,25 +60,6 @@ def write_report(study_folder: Path, out: Path | None = None) -> Path:
         f"the report of {study_folder} is larger than {LIMIT_BYTES // 1_000_000} MB without any "
         "picture",
         "report fewer fractions or external sets",
-    )
-
-
-def render(content: dict[str, Any]) -> str:
-    """Return the page; whatever comes from plans and data is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("medgain.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    script = _asset("script.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("report.html.j2").render(
-        **content,
-        style=Markup(_asset("style.css")),
-        script=Markup(script),
-        script_hash=digest,
     )
 
 
@@ -106,7 +89,3 @@ def _content(frame: Frame) -> dict[str, Any]:
         "failures": failures(frame),
         "reproduction": reproduction(frame),
     }
-
-
-def _asset(name: str) -> str:
-    return (resources.files("medgain.report") / "templates" / name).read_text(encoding="utf-8")

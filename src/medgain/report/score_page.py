@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
 from medgain.assess.score_folder import SCORE_NAME, SHEETS_NAME
 from medgain.report.pictures import fit_sheets, load_arrays, to_8bit
+from medgain.report.rendering import render
 from medgain.report.score_tables import (
     extractor_views,
     set_facts,
@@ -46,7 +43,7 @@ def write_score_page(folder: Path, out: Path | None = None) -> Path:
         )
     out = Path(out) if out is not None else folder / PAGE_NAME
     try:
-        page = render(content(result, folder))
+        page = render("score.html.j2", ("style.css", "score.css"), **content(result, folder))
     except (KeyError, TypeError, IndexError) as error:
         raise MedgainError(
             f"{folder / SCORE_NAME} is damaged ({error!r})", "run medgain score again"
@@ -121,22 +118,6 @@ def sheets(result: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
             block["missing"] = ""
             found.append(block)
     return found
-
-
-def render(values: dict[str, Any]) -> str:
-    """Return the page; whatever comes from data is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("medgain.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates = resources.files("medgain.report") / "templates"
-    style = "".join(
-        (templates / name).read_text(encoding="utf-8") for name in ("style.css", "score.css")
-    )
-    return environment.get_template("score.html.j2").render(**values, style=Markup(style))
 
 
 def _byline(result: dict[str, Any]) -> str:
