@@ -17,7 +17,7 @@ from medgain.study.plan import Plan
 from medgain.study.stage import AssessmentStage, Outcome, describe_failure, finished
 
 ASSESSMENT = "assessment.json"
-IMAGES = 300  # at most, synthetic and held-out
+IMAGES = 200  # at most, synthetic and held-out: half a minute a generator on one core
 
 
 def run_assessment(
