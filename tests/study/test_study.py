@@ -401,3 +401,36 @@ def test_too_few_held_out_images_leave_an_arm_without_an_assessment(plan, tmp_pa
     result = Study.load(plan).run(tmp_path / "out", workers=1)
     assert {one["generator"] for one in result.verdict["comparisons"]} == {None}
     assert result.verdict["failed_cells"] == 0
+
+
+def test_workers_end_with_a_killed_study(plan, tmp_path):
+    out, file = tmp_path / "out", tmp_path / "plan.yaml"
+    file.write_text(yaml.safe_dump(plan))
+    command = [sys.executable, "-m", "medgain.cli.main", "study", "run", str(file)]
+    process = subprocess.Popen(
+        [*command, "--out", str(out), "--workers", "2"], stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("cells/*/cell.json"))) < 3:
+        assert process.poll() is None, "the study ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(5)
+    done = len(list(out.glob("cells/*/cell.json")))
+    time.sleep(3)
+    assert len(list(out.glob("cells/*/cell.json"))) == done < ARMS * 4
+
+
+def test_generators_of_an_older_plan_are_not_counted(plan, tmp_path):
+    plan["arms"] = {"real": {}, "gaussian": {"synthetic": {"generator": "gaussian"}}}
+    out = tmp_path / "out"
+    Study.load(plan).run(out, workers=1)
+    first = set(read_json(out / "stages" / "stages.json")["generators"])
+    plan["generators"]["gaussian"] = {"config": {"components": 3}}
+    Study.load(plan).run(out, workers=1, resume=True)
+    second = set(read_json(out / "stages" / "stages.json")["generators"])
+    assert len(first) == len(second) == 2 * 2 * 2
+    assert not first & second
+    assert len(list((out / "stages" / "generators").iterdir())) == 16

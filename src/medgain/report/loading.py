@@ -115,7 +115,7 @@ def read_study(folder: Path) -> StudyFiles:
         results=_table(folder / "results.parquet", RESULT_COLUMNS),
         predictions=_table(folder / "predictions.parquet", PREDICTION_COLUMNS),
         cells=_many(folder, "cells/*/cell.json"),
-        generators=_many(folder, "stages/generators/*/stage.json"),
+        generators=_generators(folder),
         policies=_json(folder / "policies.json") or [],
     )
 
@@ -127,6 +127,15 @@ def _json(path: Path) -> Any:
 def _many(folder: Path, pattern: str) -> list[dict[str, Any]]:
     """Return the JSON files that match, each with the folder that it lies in."""
     return [{**read_json(path), "_folder": path.parent} for path in sorted(folder.glob(pattern))]
+
+
+def _generators(folder: Path) -> list[dict[str, Any]]:
+    """Return the generators of the study's plan, without those that an older plan left."""
+    found = _many(folder, "stages/generators/*/stage.json")
+    current = _json(folder / "stages" / "stages.json")
+    if not isinstance(current, dict):
+        return found
+    return [one for one in found if one["_folder"].name in current.get("generators", [])]
 
 
 def _plan(path: Path, text: str) -> dict[str, Any]:

@@ -61,9 +61,13 @@ def run_assessment(
 
 
 def read_assessments(folder: StudyFolder) -> dict[tuple[str, float], list[dict[str, Any]]]:
-    """Return every assessment in a study's folder by generator name and fraction."""
+    """Return the assessments of the plan's generators by generator name and fraction."""
     found: dict[tuple[str, float], list[dict[str, Any]]] = {}
-    for path in sorted(folder.generators.glob(f"*/{ASSESSMENT}")):
-        record = read_json(path.parent / "stage.json")
-        found.setdefault((record["generator"], record["fraction"]), []).append(read_json(path))
+    if not folder.stages_file.is_file():
+        return found
+    for key in read_json(folder.stages_file)["generators"]:
+        path = folder.generator(key)
+        if (path / ASSESSMENT).is_file():
+            record, assessed = read_json(path / "stage.json"), read_json(path / ASSESSMENT)
+            found.setdefault((record["generator"], record["fraction"]), []).append(assessed)
     return found

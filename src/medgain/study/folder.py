@@ -59,6 +59,11 @@ class StudyFolder:
         """One folder per trained generator."""
         return self.path / "stages" / "generators"
 
+    @property
+    def stages_file(self) -> Path:
+        """Keys of the generators that the plan needs; a changed plan leaves others behind."""
+        return self.path / "stages" / "stages.json"
+
     def generator(self, key: str) -> Path:
         """The folder of the generator stage with that key."""
         return self.generators / key

@@ -22,7 +22,7 @@ from medgain.study.environment import describe_environment, resolve_runtime
 from medgain.study.examples import write_policy_examples
 from medgain.study.executors import EXECUTORS
 from medgain.study.folder import StudyFolder
-from medgain.study.generator_stage import generator_stages
+from medgain.study.generator_stage import generator_key, generator_stages
 from medgain.study.loading import load_plan
 from medgain.study.plan import Plan
 from medgain.study.results import Results, gather
@@ -100,7 +100,9 @@ class Study:
             folder.write_plan(self.plan)
             write_policy_examples(self.plan, folder, prepared)
             run = EXECUTORS.get(executor or ("serial" if workers == 1 else "processes"))
-            for title, stages in self.stages(prepared):
+            rounds = list(self.stages(prepared))
+            write_json(folder.stages_file, {"generators": self._generator_keys(prepared, rounds)})
+            for title, stages in rounds:
                 with progress(title, len(stages)) as advance:
                     for outcome in run(folder.path, stages, workers, retry_failed):
                         advance(1, _note(outcome))
@@ -150,6 +152,16 @@ class Study:
         yield "cells", [CellStage(cell) for cell in cells]
         if needed and self.plan.assess:
             yield "assessments", [AssessmentStage(stage) for stage in needed]
+
+    def _generator_keys(
+        self, prepared: Prepared, rounds: list[tuple[str, list[Stage]]]
+    ) -> list[str]:
+        return [
+            generator_key(self.plan, prepared, stage)
+            for _, stages in rounds
+            for stage in stages
+            if isinstance(stage, GeneratorStage)
+        ]
 
     def _default_workers(self) -> int:
         if not self.plan.runtime.device.startswith("cpu"):
