@@ -164,6 +164,11 @@ class ImageSet:
         masks = None if self.masks is None else np.asarray(self.masks[rows])
         return ImageSet(np.asarray(self.images[rows]), self.records.iloc[rows], card, masks)
 
+    def without_masks(self) -> ImageSet:
+        """Return the same images without their masks."""
+        card = self.card.model_copy(update={"mask_classes": []})
+        return ImageSet(self.images, self.records, card)
+
     @classmethod
     def join(cls, parts: Sequence[ImageSet], *, name: str | None = None) -> ImageSet:
         """Join sets of one image shape and type; ids that clash get the part's number in front.

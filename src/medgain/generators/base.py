@@ -92,6 +92,7 @@ class Generator(ABC):
     Config: ClassVar[type[GeneratorConfig]] = GeneratorConfig
     condition: ClassVar[Condition] = "noise"
     trains: ClassVar[bool] = True  # False where fitting is immediate, such as the controls
+    makes_masks: ClassVar[bool] = False  # whether samples come with the masks of what they show
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
         self.config: Any = config if config is not None else self.Config()

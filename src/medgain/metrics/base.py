@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -30,6 +30,7 @@ class Metric:
         source: the citation of the definition.
         needs_threshold: whether it depends on a decision threshold, chosen on validation.
         task: the task that it scores.
+        by_class: whether "NAME[CLASS]" is a metric of one class.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Metric:
     source: str
     needs_threshold: bool
     task: str = "classification"
+    by_class: bool = False
 
     def gain(self, arm: ArrayLike, reference: ArrayLike) -> FloatArray:
         """Return arm − reference, oriented so that more is better."""
@@ -50,6 +52,17 @@ class Metric:
 
 
 METRICS: Registry[Metric] = Registry("metric", "medgain.metrics")
+
+
+def find_metric(name: str) -> Metric:
+    """Return the metric called `name`, or that of one class where `name` is "dice[kidney]".
+
+    Raises:
+        ConfigError: no such metric; names the nearest one.
+    """
+    base, bracket, _ = name.partition("[")
+    metric = METRICS.get(base)
+    return replace(metric, name=name) if bracket else metric
 
 
 def register_metric(
@@ -63,6 +76,7 @@ def register_metric(
     unit: str = "",
     needs_threshold: bool = False,
     task: str = "classification",
+    by_class: bool = False,
 ) -> Callable[[Function], Function]:
     """Return a decorator that registers a function as the `Metric` called `name`."""
 
@@ -78,6 +92,7 @@ def register_metric(
             source=source,
             needs_threshold=needs_threshold,
             task=task,
+            by_class=by_class,
         )
         METRICS.register(name, summary=summary, source=source)(metric)
         return function
