@@ -5,10 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from medgain.augment.policy import Policy
@@ -55,12 +58,21 @@ class FitResult:
 
 
 class Task(ABC):
-    """A kind of model that a study trains in every cell."""
+    """A kind of model that a study trains in every cell.
+
+    `ARM_KEYS` names the settings that an arm may have of its own: what the model is, not how
+    long or on what terms it is trained.
+    """
 
     Config: ClassVar[type[TaskConfig]] = TaskConfig
+    ARM_KEYS: ClassVar[frozenset[str]] = frozenset({"model", "width", "weights"})
 
     def __init__(self, config: TaskConfig) -> None:
         self.config: Any = config
+
+    @abstractmethod
+    def check(self, images: ImageSet) -> None:
+        """Raise `DataError` if the set as a whole is unfit for this task."""
 
     @abstractmethod
     def fit(self, data: TrainingData, *, seeds: SeedTree, device: torch.device) -> FitResult:
@@ -68,13 +80,39 @@ class Task(ABC):
 
     @abstractmethod
     def predict(self, result: FitResult, images: ImageSet) -> np.ndarray:
-        """Return predictions, one row per image (classification: probabilities, (N, K))."""
+        """Return predictions, one row per image.
+
+        Classification: probabilities, float64, (N, K). Segmentation: codes, uint8, (N, H, W).
+        """
 
     @abstractmethod
     def score(
         self, predictions: np.ndarray, images: ImageSet, threshold: float | None
     ) -> Mapping[str, float]:
         """Return every metric of this task by name."""
+
+    @abstractmethod
+    def per_image(
+        self, predictions: np.ndarray, images: ImageSet, threshold: float | None
+    ) -> pd.DataFrame:
+        """Return one row per image: all that `resampled` needs, beside the group."""
+
+    @abstractmethod
+    def resampled(
+        self, metric: str, frame: pd.DataFrame, weights: np.ndarray, card: Mapping[str, Any]
+    ) -> NDArray[np.float64]:
+        """Return a metric in each resample of the test images, (B,).
+
+        Args:
+            metric: a name that `score` gives a value for.
+            frame: rows of `per_image`, with the column `group` beside them.
+            weights: how often each image is drawn in each resample, (B, N).
+            card: of the image set: `classes`, `positive` and `mask_classes` are read.
+        """
+
+    def keep(self, predictions: np.ndarray, folder: Path) -> list[Path]:
+        """Write to `folder` what `per_image` can't hold; return the files (by default none)."""
+        return []
 
 
 TASKS: Registry[type[Task]] = Registry("task", "medgain.tasks")

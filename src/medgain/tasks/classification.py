@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from medgain.data.imageset import ImageSet
 from medgain.metrics import METRICS, choose_threshold, per_class_recall
@@ -22,6 +24,8 @@ from medgain.tasks.inference import probabilities
 from medgain.tasks.models import Classifier, ClassifierSpec, build_classifier
 from medgain.tasks.phases import plan_phases
 from medgain.tasks.training import Part, Progress, Trainer
+
+PROBABILITY_PREFIX = "p_"
 
 
 @TASKS.register(
@@ -40,6 +44,20 @@ class ClassificationTask(Task):
 
     Config = ClassificationConfig
     config: ClassificationConfig
+
+    def check(self, images: ImageSet) -> None:
+        """Raise `DataError` unless the images have labels of two classes or more."""
+        name = images.card.name
+        if not images.classes:
+            raise DataError(
+                f"the images of '{name}' have no labels",
+                "import them with labels, or set task.kind: segmentation to learn from masks",
+            )
+        if len(images.classes) < 2:
+            raise DataError(
+                f"'{name}' has one class only ('{images.classes[0]}')",
+                "a classifier needs two or more",
+            )
 
     def fit(self, data: TrainingData, *, seeds: SeedTree, device: torch.device) -> FitResult:
         """Train a classifier; the same data, seeds, device and threads give the same bits.
@@ -110,6 +128,38 @@ class ClassificationTask(Task):
         recalls = per_class_recall(truth, predictions, **chosen)
         names = [f"recall[{name}]" for name in images.classes]
         return scores | dict(zip(names, map(float, recalls), strict=True))
+
+    def per_image(
+        self, predictions: np.ndarray, images: ImageSet, threshold: float | None
+    ) -> pd.DataFrame:
+        """Return `label`, `threshold` and one probability column `p_CLASS` for each class."""
+        frame = pd.DataFrame(
+            {
+                "label": images.records["label"].to_numpy(),
+                "threshold": np.nan if threshold is None else threshold,
+            }
+        )
+        for position, label in enumerate(images.classes):
+            frame[f"{PROBABILITY_PREFIX}{label}"] = predictions[:, position].astype(np.float64)
+        return frame
+
+    def resampled(
+        self, metric: str, frame: pd.DataFrame, weights: np.ndarray, card: Mapping[str, Any]
+    ) -> NDArray[np.float64]:
+        """Return a registered metric in each resample, (B,), computed anew from `per_image`."""
+        classes: list[str] = list(card["classes"])
+        positive = card.get("positive")
+        codes = pd.Categorical(frame["label"], categories=classes).codes
+        columns = [f"{PROBABILITY_PREFIX}{label}" for label in classes]
+        threshold = float(frame["threshold"].iloc[0])
+        values: NDArray[np.float64] = METRICS.get(metric).function(
+            np.asarray(codes, np.int64),
+            frame[columns].to_numpy(np.float64),
+            positive=classes.index(positive) if positive else len(classes) - 1,
+            threshold=None if np.isnan(threshold) else threshold,
+            weights=weights,
+        )
+        return values
 
     def _build(self, data: TrainingData, seeds: SeedTree, device: torch.device) -> Classifier:
         train, config = data.train, self.config
