@@ -61,11 +61,16 @@ class Task(ABC):
     """A kind of model that a study trains in every cell.
 
     `ARM_KEYS` names the settings that an arm may have of its own: what the model is, not how
-    long or on what terms it is trained.
+    long or on what terms it is trained. `primary_metric` and `secondary_metrics` are what a study
+    compares arms by unless its plan says otherwise; `needs_masks` tells whether it learns from
+    masks.
     """
 
     Config: ClassVar[type[TaskConfig]] = TaskConfig
     ARM_KEYS: ClassVar[frozenset[str]] = frozenset({"model", "width", "weights"})
+    needs_masks: ClassVar[bool] = False
+    primary_metric: ClassVar[str]
+    secondary_metrics: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: TaskConfig) -> None:
         self.config: Any = config

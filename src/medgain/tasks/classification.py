@@ -43,6 +43,8 @@ class ClassificationTask(Task):
     """
 
     Config = ClassificationConfig
+    primary_metric = "auroc"
+    secondary_metrics = ("accuracy", "balanced_accuracy", "sensitivity", "specificity")
     config: ClassificationConfig
 
     def check(self, images: ImageSet) -> None:
