@@ -14,6 +14,15 @@ from medgain.metrics.classification import (
     sensitivity,
     specificity,
 )
+from medgain.metrics.segmentation import (
+    boundary_f,
+    dice,
+    hd95,
+    hd95_mm,
+    iou,
+    pixel_accuracy,
+)
+from medgain.metrics.segmentation_table import segmentation_table, summarise_segmentation
 from medgain.metrics.thresholds import choose_threshold, roc_points
 
 __all__ = [
@@ -23,14 +32,22 @@ __all__ = [
     "auroc",
     "average_precision",
     "balanced_accuracy",
+    "boundary_f",
     "brier",
     "choose_threshold",
     "confusion_matrix",
+    "dice",
     "ece",
     "f1",
+    "hd95",
+    "hd95_mm",
+    "iou",
     "per_class_recall",
+    "pixel_accuracy",
     "register_metric",
     "roc_points",
+    "segmentation_table",
     "sensitivity",
     "specificity",
+    "summarise_segmentation",
 ]
