@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,15 +14,24 @@ from numpy.typing import NDArray
 from medgain.data.imageset import ImageSet
 from medgain.metrics import METRICS, choose_threshold, per_class_recall
 from medgain.runtime.device import resolve_precision
-from medgain.runtime.errors import ConfigError, DataError, suggest
+from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
 from medgain.tasks.base import TASKS, FitResult, Task, TrainingData
 from medgain.tasks.batches import Pixels, mean_and_std
 from medgain.tasks.classification_config import ClassificationConfig
+from medgain.tasks.classification_objective import ClassificationObjective
+from medgain.tasks.fitting import (
+    PART_WORDS,
+    check_pixels,
+    describe_fit,
+    named_sets,
+    own_chance,
+    reproducible,
+    run_training,
+)
 from medgain.tasks.inference import probabilities
 from medgain.tasks.models import Classifier, ClassifierSpec, build_classifier
-from medgain.tasks.phases import plan_phases
-from medgain.tasks.training import Part, Progress, Trainer
+from medgain.tasks.objective import Part
 
 PROBABILITY_PREFIX = "p_"
 
@@ -75,27 +83,16 @@ class ClassificationTask(Task):
         check_training_data(data)
         started = time.perf_counter()
         model = self._build(data, seeds, device)
-        sets = {"train": data.train, "validation": data.validation}
-        if data.pretrain is not None:
-            sets["pretrain"] = data.pretrain
         parts = {
-            name: Part(Pixels(images, device), images.label_codes) for name, images in sets.items()
+            name: Part(Pixels(images, device), images.label_codes)
+            for name, images in named_sets(data).items()
         }
         dtype = resolve_precision(device, self.config.precision)
-        trainer = Trainer(
-            model,
-            self.config,
-            parts,
-            policy=data.policy,
-            seeds=seeds,
-            dtype=dtype,
-            class_weights=lambda codes: self._class_weights(codes, data.train.classes, device),
-        )
-        with _own_chance(seeds.child("dropout"), device):
-            done = trainer.run(plan_phases(self.config, pretrains=data.pretrain is not None))
+        objective = ClassificationObjective(self.config, parts, data.train.classes, device)
+        done = run_training(model, self.config, objective, parts, data, seeds=seeds, dtype=dtype)
         threshold = self._threshold(model, parts["validation"])
         seconds = time.perf_counter() - started
-        details = _details(model, done, dtype, device)
+        details = describe_fit(model, model.spec.model, done, dtype)
         return FitResult(model, threshold, done.step, seconds, done.history, details)
 
     def predict(self, result: FitResult, images: ImageSet) -> np.ndarray:
@@ -107,8 +104,8 @@ class ClassificationTask(Task):
         model = result.model
         assert isinstance(model, Classifier)
         check_same_kind(images, model.spec, f"image set '{images.card.name}'")
-        with _reproducible():
-            return probabilities(model, Pixels(images, model.mean.device))
+        with reproducible():
+            return probabilities(model, Pixels(images, model.device))
 
     def score(
         self, predictions: np.ndarray, images: ImageSet, threshold: float | None
@@ -178,51 +175,29 @@ class ClassificationTask(Task):
         if data.pretrain is not None:
             check_same_kind(data.pretrain, spec, "the pretraining set")
         mean, std = mean_and_std(train)
-        with _own_chance(seeds.child("model"), torch.device("cpu")):
+        with own_chance(seeds.child("model"), torch.device("cpu")):
             model = build_classifier(spec, weights=config.weights, mean=mean, std=std)
         return model.to(memory_format=torch.channels_last).to(device)
-
-    def _class_weights(
-        self, codes: np.ndarray, classes: list[str], device: torch.device
-    ) -> torch.Tensor | None:
-        chosen = self.config.class_weights
-        if isinstance(chosen, dict):
-            unknown = [name for name in chosen if name not in classes]
-            if unknown:
-                raise ConfigError(
-                    f"task.class_weights names an unknown class '{unknown[0]}'",
-                    suggest(unknown[0], classes),
-                )
-            return torch.tensor([chosen.get(name, 1.0) for name in classes], device=device)
-        if chosen == "none" or self.config.sampling == "balanced":
-            return None
-        counts = np.bincount(codes, minlength=len(classes))
-        weights = len(codes) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-        return torch.tensor(weights, dtype=torch.float32, device=device)
 
     def _threshold(self, model: Classifier, validation: Part) -> float | None:
         if len(model.spec.classes) != 2:
             return None
         predicted = probabilities(model, validation.pixels)
         return choose_threshold(
-            validation.codes, predicted, model.spec.positive, self.config.threshold_rule
+            validation.truth, predicted, model.spec.positive, self.config.threshold_rule
         )
 
 
 def check_training_data(data: TrainingData) -> None:
     """Raise `DataError` where there is nothing to learn from, or nothing to select on."""
-    parts = {"training part": data.train, "validation part": data.validation}
-    if data.pretrain is not None:
-        parts["pretraining set"] = data.pretrain
-    for name, images in parts.items():
-        if not len(images):
-            raise DataError(f"the {name} is empty", "use a larger fraction or more images")
+    for name, images in named_sets(data).items():
+        what = PART_WORDS[name]
         if not images.classes:
-            raise DataError(f"the images of the {name} have no labels", "import them with labels")
+            raise DataError(f"the images of the {what} have no labels", "import them with labels")
         present = sorted(set(images.records["label"]))
-        if name != "validation part" and len(present) < 2:
+        if name != "validation" and len(present) < 2:
             raise DataError(
-                f"the {name} has one class only ('{present[0]}', {len(images):,} images)",
+                f"the {what} has one class only ('{present[0]}', {len(images):,} images)",
                 "a classifier needs two or more: use a larger fraction, or add images",
             )
 
@@ -238,53 +213,4 @@ def check_same_kind(images: ImageSet, spec: ClassifierSpec, what: str) -> None:
             f"{what} has the classes {images.classes}, the training part {list(spec.classes)}",
             "the classes must be the same, in the same order",
         )
-    if images.channels != spec.channels:
-        words = {1: "grey", 3: "colour"}
-        raise DataError(
-            f"{what} is {words[images.channels]}, the training part {words[spec.channels]}",
-            "import both alike",
-        )
-    if images.size_px != spec.size_px:
-        (height, width), (own_height, own_width) = images.size_px, spec.size_px
-        raise DataError(
-            f"{what} has images of {width}×{height} px, the training part {own_width}×{own_height}",
-            f"import both with the same --size (here {own_width})",
-        )
-
-
-@contextmanager
-def _own_chance(seeds: SeedTree, device: torch.device) -> Iterator[None]:
-    """Seed torch's global random state for what draws from nowhere else (initial weights,
-    dropout), and put it back afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), _reproducible():
-        torch.manual_seed(seeds.integer())
-        yield
-
-
-@contextmanager
-def _reproducible() -> Iterator[None]:
-    """Let cuDNN take the same algorithm every time; on the CPU this changes nothing."""
-    with torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=True
-    ):
-        yield
-
-
-def _details(
-    model: Classifier, done: Progress, dtype: torch.dtype, device: torch.device
-) -> dict[str, Any]:
-    return {
-        "model": model.spec.model,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "best_step": done.best_step,
-        "stopped_early": done.stopped_early,
-        "phases": done.phases,
-        "normalisation": {
-            "mean": model.mean.flatten().tolist(),
-            "std": model.std.flatten().tolist(),
-        },
-        "device": str(device),
-        "precision": "bf16" if dtype == torch.bfloat16 else "fp32",
-        "threads": torch.get_num_threads(),
-    }
+    check_pixels(images, spec.channels, spec.size_px, what)

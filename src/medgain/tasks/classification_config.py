@@ -2,65 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from medgain.runtime.device import Precision
 from medgain.runtime.errors import ConfigError
-from medgain.tasks.base import TaskConfig
 from medgain.tasks.models import find_model
+from medgain.tasks.training_config import (
+    ConfigPart,
+    Positive,
+    Schedule,
+    Span,
+    Stopping,
+    TrainingConfig,
+)
+
+__all__ = ["ClassificationConfig", "EarlyStopping", "FineTune", "Schedule", "Selection"]
 
 Selection = Literal["loss", "accuracy", "balanced_accuracy", "auroc"]
-Positive = Annotated[float, Field(gt=0)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class Schedule(_Part):
-    """How the learning rate moves. In a plan, a bare word is the kind: `schedule: cosine`."""
-
-    kind: Literal["constant", "cosine", "step", "plateau"] = Field(
-        default="cosine", description="constant, cosine, step or plateau"
-    )
-    warmup_steps: int = Field(
-        default=30, ge=0, description="steps over which the rate rises from near 0"
-    )
-    final: float = Field(
-        default=0.0, ge=0, le=1, description="cosine: last rate, as a share of the first"
-    )
-    factor: float = Field(
-        default=0.1, gt=0, lt=1, description="step and plateau: what the rate is multiplied by"
-    )
-    at: list[float] = Field(
-        default=[0.5, 0.75], description="step: when, as shares of the phase's steps"
-    )
-    patience_evaluations: int = Field(
-        default=3, ge=1, description="plateau: evaluations without a lower validation loss"
-    )
-
-    @field_validator("at")
-    @classmethod
-    def _shares(cls, at: list[float]) -> list[float]:
-        if any(not 0 < share < 1 for share in at):
-            raise ValueError("must be shares of the steps, between 0 and 1")
-        return sorted(at)
-
-
-class EarlyStopping(_Part):
+class EarlyStopping(Stopping):
     """Stop when validation no longer improves."""
 
-    patience_evaluations: int = Field(
-        default=4, ge=1, description="evaluations without improvement before it stops"
-    )
     metric: Selection | None = Field(
         default=None, description="what must improve; by default what select_by names"
     )
 
 
-class FineTune(_Part):
+class FineTune(ConfigPart):
     """Freeze the backbone and train a new head, then let the last layers learn too (row E1)."""
 
     head_steps: int = Field(
@@ -79,10 +49,8 @@ class FineTune(_Part):
         return last_layers
 
 
-class ClassificationConfig(TaskConfig):
+class ClassificationConfig(TrainingConfig):
     """Settings of the classification task; every arm of a study trains under the same ones."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     kind: Literal["classification"] = Field(default="classification", description="names this task")
     model: str = Field(default="cnn", description="cnn, torchvision:NAME or timm:NAME")
@@ -92,18 +60,6 @@ class ClassificationConfig(TaskConfig):
     weights: str | None = Field(
         default=None,
         description="pretrained weights: a .safetensors or .pth file, or download; none: random",
-    )
-    steps: int = Field(default=600, ge=1, description="optimiser steps, the same in every arm")
-    batch_size: int = Field(default=64, ge=2, description="images per step")
-    optimiser: Literal["adam", "adamw", "sgd"] = Field(
-        default="adamw", description="adam, adamw, or sgd with Nesterov momentum 0.9"
-    )
-    learning_rate: Positive = Field(default=1e-3, description="highest learning rate")
-    weight_decay: float = Field(
-        default=1e-4, ge=0, description="on weights, not on biases and norms"
-    )
-    schedule: Schedule = Field(
-        default_factory=Schedule, description="how the learning rate moves; a word or a mapping"
     )
     loss: Literal["cross-entropy", "focal"] = Field(
         default="cross-entropy", description="cross-entropy, or focal with gamma 2 (Lin 2017)"
@@ -122,9 +78,6 @@ class ClassificationConfig(TaskConfig):
     dropout: float = Field(
         default=0.3, ge=0, lt=1, description="share of features dropped before the head"
     )
-    evaluate_every: int = Field(
-        default=50, ge=1, description="steps between evaluations on the validation part"
-    )
     select_by: Selection = Field(
         default="loss",
         description="the weights kept at the end are the best on validation by this: loss,"
@@ -140,20 +93,6 @@ class ClassificationConfig(TaskConfig):
     fine_tune: FineTune | None = Field(
         default=None, description="freeze the backbone first, then train its last layers"
     )
-    pretrain_share: float = Field(
-        default=0.5,
-        gt=0,
-        lt=1,
-        description="share of the steps spent on synthetic images where an arm has use: pretrain",
-    )
-    precision: Precision = Field(
-        default="auto", description="auto (bf16 where the chip has it), fp32 or bf16"
-    )
-
-    @field_validator("schedule", mode="before")
-    @classmethod
-    def _bare_word(cls, schedule: Any) -> Any:
-        return {"kind": schedule} if isinstance(schedule, str) else schedule
 
     @field_validator("model")
     @classmethod
@@ -172,3 +111,14 @@ class ClassificationConfig(TaskConfig):
                 f" ({self.steps})"
             )
         return self
+
+    def spans(self) -> list[Span]:
+        """Return one span, or with `fine_tune` the head's and then the last layers'."""
+        tune = self.fine_tune
+        if tune is None:
+            return super().spans()
+        last_layers = None if tune.last_layers == "all" else tune.last_layers
+        return [
+            Span(0, tune.head_steps, 0, self.learning_rate),
+            Span(tune.head_steps, self.steps, last_layers, tune.learning_rate),
+        ]

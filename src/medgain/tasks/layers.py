@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from medgain.tasks.models.classifier import Classifier
+from medgain.tasks.network import Network
 
 
 def ordered_layers(model: Classifier) -> list[tuple[str, nn.Module]]:
@@ -30,9 +31,7 @@ def ordered_layers(model: Classifier) -> list[tuple[str, nn.Module]]:
     try:
         with torch.no_grad():
             height, width = model.spec.size_px
-            model.features(
-                torch.zeros(1, model.spec.channels, height, width, device=_device(model))
-            )
+            model.features(torch.zeros(1, model.spec.channels, height, width, device=model.device))
     finally:
         for hook in hooks:
             hook.remove()
@@ -42,14 +41,21 @@ def ordered_layers(model: Classifier) -> list[tuple[str, nn.Module]]:
     return [(names[module], module) for module in [*never, *reached]]
 
 
-def set_trainable(model: Classifier, last_layers: int | None) -> list[str]:
-    """Let the head and the last k layers of the backbone learn; return the layers' names.
+def set_trainable(model: Network, last_layers: int | None) -> list[str]:
+    """Let the head and the last k layers of a classifier's backbone learn.
 
     Args:
-        last_layers: k; 0 freezes the backbone, None lets all of it learn.
+        last_layers: k; 0 freezes the backbone, None lets everything learn, in any network.
+
+    Returns:
+        The names of the k layers; none where everything learns.
     """
+    if last_layers is None:
+        model.requires_grad_(True)
+        return []
+    assert isinstance(model, Classifier)
     layers = ordered_layers(model)
-    chosen = layers if last_layers is None else layers[max(0, len(layers) - last_layers) :]
+    chosen = layers[max(0, len(layers) - last_layers) :]
     for parameter in model.body.parameters():
         parameter.requires_grad_(False)
     for _, module in chosen:
@@ -58,7 +64,7 @@ def set_trainable(model: Classifier, last_layers: int | None) -> list[str]:
     return [name for name, _ in chosen]
 
 
-def train_mode(model: Classifier, last_layers: int | None) -> None:
+def train_mode(model: Network, last_layers: int | None) -> None:
     """Put what learns into training mode, and keep what is frozen as it is in prediction.
 
     A frozen batch norm uses its stored statistics and doesn't update them; frozen dropout and
@@ -67,6 +73,7 @@ def train_mode(model: Classifier, last_layers: int | None) -> None:
     model.train()
     if last_layers is None:
         return
+    assert isinstance(model, Classifier)
     model.body.eval()
     for module in model.body.modules():
         own = list(module.parameters(recurse=False))
@@ -77,7 +84,3 @@ def train_mode(model: Classifier, last_layers: int | None) -> None:
 def _train_alone(module: nn.Module) -> None:
     """Set training mode on `module`, not on what it contains."""
     module.training = True
-
-
-def _device(model: Classifier) -> torch.device:
-    return model.mean.device

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from medgain.tasks.classification_config import ClassificationConfig, Schedule
+from medgain.tasks.classification_config import ClassificationConfig
 from medgain.tasks.phases import Phase
+from medgain.tasks.training_config import Schedule, TrainingConfig
 
 FOCAL_GAMMA = 2.0
 _BETTER_BY = 1e-6  # less than this is no improvement
@@ -57,7 +58,7 @@ class LearningRate:
         return self._plateau_factor  # 1 throughout where the kind is constant
 
 
-def make_optimiser(model: nn.Module, config: ClassificationConfig) -> torch.optim.Optimizer:
+def make_optimiser(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     """Return the optimiser of what learns; norms and biases have no weight decay."""
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [

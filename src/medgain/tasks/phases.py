@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from medgain.tasks.classification_config import ClassificationConfig
+from medgain.tasks.training_config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,13 @@ class Phase:
         return self.end - self.first
 
 
-def plan_phases(config: ClassificationConfig, *, pretrains: bool) -> list[Phase]:
+def plan_phases(config: TrainingConfig, *, pretrains: bool) -> list[Phase]:
     """Return the phases of a run; their steps add up to `config.steps` in every arm."""
-    learning = _learning_spans(config)
     switch = round(config.steps * config.pretrain_share) if pretrains else 0
     if pretrains:  # both kinds of image get a step, unless there is only one
         switch = min(max(switch, 1), config.steps - 1)
     phases = []
-    for first, end, last_layers, rate in learning:
+    for first, end, last_layers, rate in config.spans():
         spans = [(first, min(end, switch), True), (max(first, switch), end, False)]
         for start, stop, synthetic in spans:
             if start < stop:
@@ -61,18 +60,6 @@ def plan_phases(config: ClassificationConfig, *, pretrains: bool) -> list[Phase]
                     )
                 )
     return phases
-
-
-def _learning_spans(config: ClassificationConfig) -> list[tuple[int, int, int | None, float]]:
-    """Return (first, end, last_layers, learning rate) of each stretch of trainable layers."""
-    tune = config.fine_tune
-    if tune is None:
-        return [(0, config.steps, None, config.learning_rate)]
-    last_layers = None if tune.last_layers == "all" else tune.last_layers
-    return [
-        (0, tune.head_steps, 0, config.learning_rate),
-        (tune.head_steps, config.steps, last_layers, tune.learning_rate),
-    ]
 
 
 def _name(last_layers: int | None) -> str:

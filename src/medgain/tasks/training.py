@@ -1,11 +1,11 @@
-"""The training loop of the classifier: phases, evaluations, early stopping, best weights."""
+"""The training loop of every task: phases, evaluations, early stopping, best weights."""
 
 from __future__ import annotations
 
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,28 +16,15 @@ from medgain.augment.policy import Policy
 from medgain.runtime.device import autocast
 from medgain.runtime.errors import TrainingFailure
 from medgain.runtime.seeds import SeedTree
-from medgain.tasks.batches import BatchSampler, Pixels
-from medgain.tasks.classification_config import ClassificationConfig
-from medgain.tasks.inference import evaluate, probabilities
+from medgain.tasks.batches import BatchSampler
 from medgain.tasks.layers import set_trainable, train_mode
-from medgain.tasks.models import Classifier
-from medgain.tasks.optimisation import LearningRate, classification_loss, make_optimiser
+from medgain.tasks.network import Network
+from medgain.tasks.objective import Objective, Part
+from medgain.tasks.optimisation import LearningRate, make_optimiser
 from medgain.tasks.phases import Phase
+from medgain.tasks.training_config import TrainingConfig
 
 _CHECK_EVERY_STEPS = 10  # reading the loss makes a GPU wait, so it isn't done at every step
-
-
-@dataclass(frozen=True)
-class Part:
-    """Labelled images to train on or to evaluate."""
-
-    pixels: Pixels
-    codes: np.ndarray
-
-    @property
-    def truth(self) -> torch.Tensor:
-        """Label codes on the pixels' device."""
-        return torch.from_numpy(self.codes).to(self.pixels.tensor.device)
 
 
 @dataclass
@@ -87,46 +74,38 @@ class Progress:
 
 
 class Trainer:
-    """Trains one classifier on one arm's data.
+    """Trains one network on one arm's data.
 
     Args:
         model: the network, on the device.
         config: the task's settings.
+        objective: the task's loss and scores.
         parts: "train" and "validation", and "pretrain" where the arm has it.
-        policy: applied to every training batch, or None.
+        policy: applied to every training batch, to images and masks alike, or None.
         seeds: batches and augmentation each have a child of their own.
         dtype: of convolutions and matrix products; weights and losses are float32.
-        class_weights: gives the loss's weights (K,), or None, for a part's label codes.
     """
 
     def __init__(
         self,
-        model: Classifier,
-        config: ClassificationConfig,
+        model: Network,
+        config: TrainingConfig,
+        objective: Objective,
         parts: Mapping[str, Part],
         *,
         policy: Policy | None,
         seeds: SeedTree,
         dtype: torch.dtype,
-        class_weights: Callable[[np.ndarray], torch.Tensor | None],
     ) -> None:
-        self.model, self.config, self.parts = model, config, parts
+        self.model, self.config, self.objective, self.parts = model, config, objective, parts
         self.policy, self.dtype = policy, dtype
-        self.device = model.mean.device
-        balanced = config.sampling == "balanced"
+        self.device = model.device
         training = {name: part for name, part in parts.items() if name != "validation"}
         self._samplers = {
-            name: BatchSampler(
-                part.codes,
-                config.batch_size,
-                balanced=balanced,
-                rng=seeds.child("batches", name).numpy(),
-            )
+            name: _sampler(objective.strata(part), part, config, seeds.child("batches", name))
             for name, part in training.items()
         }
-        self._truth = {name: part.truth for name, part in training.items()}
-        self._class_weights = {name: class_weights(part.codes) for name, part in training.items()}
-        self._balanced_loss = balanced or config.class_weights == "balanced"
+        self._truth = {name: part.truth_on_device() for name, part in training.items()}
         self._augmentation = seeds.child("augmentation").torch()
         stopping = config.early_stopping
         self._selection = Selection(config.select_by)
@@ -183,33 +162,31 @@ class Trainer:
     def _step(self, phase: Phase, optimiser: torch.optim.Optimizer, rate: float) -> None:
         part, indices = self.parts[phase.data], self._samplers[phase.data].next()
         images = part.pixels.take(indices)
-        if self.policy is not None:
-            images = self.policy(images, self._augmentation)
         truth = self._truth[phase.data][torch.from_numpy(indices).to(self.device)]
+        if self.policy is not None and truth.ndim > 1:
+            images, truth = self.policy(images, self._augmentation, truth)
+        elif self.policy is not None:
+            images = self.policy(images, self._augmentation)
         with autocast(self.device, self.dtype):
             logits = self.model(part.pixels.to_unit(images))
-        weights = self._class_weights[phase.data]
-        loss = classification_loss(logits, truth, self.config, weights)
+        loss = self.objective.loss(logits, truth, phase.data)
         for group in optimiser.param_groups:
             group["lr"] = rate
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         self.progress.losses.append(loss.detach())
-        self.progress.hits.append((logits.detach().argmax(dim=1) == truth).float().mean())
+        self.progress.hits.append(self.objective.hits(logits.detach(), truth))
 
-    def _evaluate(self, phase: Phase, rate: float) -> dict[str, float]:
-        train_loss = self._check_losses(phase)
-        validation, progress = self.parts["validation"], self.progress
-        predicted = probabilities(self.model, validation.pixels, self.dtype)
-        if not np.isfinite(predicted).all():
+    def _evaluate(self, phase: Phase, rate: float) -> Mapping[str, float]:
+        train_loss, progress = self._check_losses(phase), self.progress
+        scores = self.objective.evaluate(self.model, self.parts["validation"], self.dtype)
+        if scores is None:
             raise self._failure(progress.step, "the predictions are not finite", phase)
-        positive = self.model.spec.positive
-        scores = evaluate(validation.codes, predicted, positive, balanced=self._balanced_loss)
         point = {
             "step": progress.step,
             "train_loss": train_loss,
-            "train_accuracy": float(torch.stack(progress.hits).mean()),
+            f"train_{self.objective.hit_name}": float(torch.stack(progress.hits).mean()),
             **{f"val_{name}": value for name, value in scores.items()},
             "learning_rate": rate,
         }
@@ -248,3 +225,10 @@ class Trainer:
             f" (phase '{phase.name}'): {cause}",
             remedy,
         )
+
+
+def _sampler(
+    strata: np.ndarray | None, part: Part, config: TrainingConfig, seeds: SeedTree
+) -> BatchSampler:
+    codes = np.zeros(len(part.pixels), np.int64) if strata is None else strata
+    return BatchSampler(codes, config.batch_size, balanced=strata is not None, rng=seeds.numpy())

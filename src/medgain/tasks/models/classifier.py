@@ -10,6 +10,7 @@ from torch import nn
 
 from medgain.runtime.errors import ConfigError
 from medgain.tasks.models.base import Backbone, ModelRequest, find_model
+from medgain.tasks.network import Network
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class ClassifierSpec:
     dropout: float = 0.0
 
 
-class Classifier(nn.Module):
+class Classifier(Network):
     """Images in [0, 1], (N, C, H, W), to one logit per class, (N, K).
 
     Args:
@@ -44,29 +45,19 @@ class Classifier(nn.Module):
         mean, std: normalisation, one value per channel of the *images*, or of the backbone.
     """
 
-    mean: torch.Tensor
-    std: torch.Tensor
-
     def __init__(
         self, spec: ClassifierSpec, backbone: Backbone, mean: Sequence[float], std: Sequence[float]
     ) -> None:
-        super().__init__()
+        super().__init__(backbone.channels, mean, std)
         self.spec = spec
-        self.channels = backbone.channels
         self.body = backbone.body
-        self.register_buffer("mean", torch.tensor(list(mean)).reshape(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(list(std)).reshape(1, -1, 1, 1))
         self.feature_count = _count_features(self.body, backbone.channels, spec)
         self.dropout = nn.Dropout(spec.dropout)
         self.head = nn.Linear(self.feature_count, len(spec.classes))
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Return the penultimate layer's output, float32, (N, D)."""
-        if images.shape[1] < self.channels:
-            images = images.expand(-1, self.channels, -1, -1)
-        normal = (images - self.mean) / self.std
-        normal = normal.contiguous(memory_format=torch.channels_last)
-        return self.body(normal).flatten(1).float()
+        return self.body(self.normalised(images)).flatten(1).float()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits, float32, (N, K)."""
