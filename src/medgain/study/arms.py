@@ -80,16 +80,19 @@ def wanted_counts(spec: Synthetic, per_class: Mapping[str, int]) -> dict[str, in
 
 
 def count_per_class(images: ImageSet) -> dict[str, int]:
-    """Return how many images each class has, in the order of the classes."""
+    """Return how many images each class has, in the order of the classes.
+
+    A set without classes is one class without a name: "".
+    """
     labels = images.records["label"]
-    return {label: int((labels == label).sum()) for label in images.classes}
+    return {label: int((labels == label).sum()) for label in images.classes or [""]}
 
 
 def _oversample(train: ImageSet, ratio: float, rng: np.random.Generator) -> ImageSet:
     """Copy training images, class by class, evenly: each once before any twice."""
     labels = train.records["label"].to_numpy(dtype=object)
     rows: list[int] = []
-    for label in train.classes:
+    for label in train.classes or [""]:
         own = np.flatnonzero(labels == label)
         wanted = round(ratio * len(own)) if len(own) else 0
         rounds = [rng.permutation(own) for _ in range(-(-wanted // max(len(own), 1)))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from medgain.study.dataset import Prepared
 from medgain.study.folder import StudyFolder
 from medgain.study.generator_stage import generator_key, generator_stages
 from medgain.study.plan import Plan
-from medgain.study.predictions import predictions_frame
+from medgain.study.predictions import keep_predictions
 from medgain.study.stage import CellStage, Outcome, describe_failure, finished
 from medgain.tasks.base import FitResult, Task
 
@@ -51,7 +52,8 @@ def run_cell(
             described |= _fit_and_score(folder, plan, prepared, cell, split, temporary)
             described |= {"status": "ok", "cause": "", "remedy": ""}
         except Exception as error:
-            (temporary / "predictions.parquet").unlink(missing_ok=True)
+            for left in temporary.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
             described |= describe_failure(error)
         write_json(temporary / "cell.json", described)
     return Outcome(stage, described["status"], described["cause"])
@@ -63,14 +65,11 @@ def _fit_and_score(
     recipe = plan.recipe(cell.arm)
     seeds = cell.seeds(plan)
     sampler, generator_seconds = _open_generators(folder, plan, prepared, cell)
-    arm = assemble(
-        recipe,
-        prepared.images.take(split.train),
-        prepared.images.take(split.validation),
-        sampler=sampler,
-        seeds=seeds,
-    )
-    task = plan.make_task()
+    task = plan.make_task(cell.arm)
+    parts = [prepared.images.take(rows) for rows in (split.train, split.validation)]
+    if not task.needs_masks:  # synthetic images need have none either
+        parts = [part.without_masks() for part in parts]
+    arm = assemble(recipe, *parts, sampler=sampler, seeds=seeds)
     device = resolve_device(plan.runtime.device)
     result = task.fit(arm.data, seeds=seeds, device=device)
     tests = {"test": prepared.images.take(split.test), **prepared.external}
@@ -112,7 +111,8 @@ def _open_generators(
     def sample(label: str, count: int) -> ImageSet:
         # The seed leaves the arm out: arms that share a generator share its images.
         seed = cell.where.seeds(plan).child("sampling", label).integer()
-        return loaded[label].sample(count, seed=seed)
+        drawn = loaded[label].sample(count, seed=seed)
+        return drawn if plan.task_kind.needs_masks else drawn.without_masks()
 
     return sample, seconds
 
@@ -126,6 +126,6 @@ def _score(
         with torch.inference_mode():
             predictions = task.predict(result, images)
         scores[name] = dict(task.score(predictions, images, result.threshold))
-        frames.append(predictions_frame(cell, name, images, predictions, result.threshold))
+        frames.append(keep_predictions(task, result, cell, name, images, predictions, out))
     pd.concat(frames, ignore_index=True).to_parquet(out / "predictions.parquet", index=False)
     return scores

@@ -120,7 +120,7 @@ def cell_key(plan: Plan, cell: Cell, data_key: str) -> str:
     """
     recipe = plan.recipe(cell.arm)
     generator = plan.generators[recipe.synthetic.generator] if recipe.synthetic else None
-    task = plan.make_task().config
+    task = plan.make_task(cell.arm).config
     return digest(
         cell=asdict(cell),
         recipe=recipe.model_dump(exclude={"reference", "fractions", "same_as"}),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medgain.metrics.base import METRICS, Metric
+from medgain.metrics.base import Metric, find_metric
 from medgain.runtime.seeds import SeedTree
 from medgain.study.exchange import ExchangeRate, exchange_rate
 from medgain.study.plan import CrossValidation, Plan
@@ -47,7 +47,7 @@ def compare(plan: Plan, results: Results, dataset: dict[str, Any]) -> list[Compa
     return [
         comparer.one(arm, reference, test_set, fraction, metric)
         for test_set in ("test", *plan.external)
-        for metric in dict.fromkeys([plan.metric, *plan.secondary])
+        for metric in plan.metrics
         for arm in plan.arms
         if (reference := plan.reference_of(arm)) is not None
         for fraction in plan.fractions_of(arm)
@@ -65,7 +65,7 @@ class _Comparer:
     def one(
         self, arm: str, reference: str, test_set: str, fraction: float, name: str
     ) -> Comparison:
-        metric = METRICS.get(name)
+        metric = find_metric(name)
         own = self.table.cells(arm, fraction, test_set, name)
         other = self.table.cells(reference, fraction, test_set, name)
         folds = isinstance(self.plan.protocol, CrossValidation)
@@ -105,7 +105,7 @@ class _Comparer:
     def _boot(self, arm: str, test_set: str, fraction: float, metric: Metric) -> FloatArray:
         key = (arm, test_set, fraction, metric.name)
         if key not in self._boots:
-            self._boots[key] = self.table.boot(arm, fraction, test_set, metric)
+            self._boots[key] = self.table.boot(arm, fraction, test_set, metric.name)
         return self._boots[key]
 
     def _worth(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from medgain.metrics.base import METRICS
+from medgain.metrics.base import find_metric
 from medgain.study.assessment import summarise
 from medgain.study.comparisons import Comparison, compare
 from medgain.study.plan import Plan
@@ -51,8 +51,9 @@ def conclude(
         "task": plan.make_task().config.kind,
         "classes": card["classes"],
         "positive": card["positive"],
+        "mask_classes": card["mask_classes"],
         "metric": plan.metric,
-        "higher_is_better": METRICS.get(plan.metric).higher_is_better,
+        "higher_is_better": find_metric(plan.metric).higher_is_better,
         "reference": plan.reference,
         "protocol": plan.protocol.model_dump(),
         "margin": plan.margin,
@@ -103,7 +104,7 @@ def _as_dict(
             metric=one.metric,
             p_holm=p_holm,
             margin=plan.margin,
-            points=METRICS.get(one.metric).high == 1.0,
+            points=find_metric(one.metric).high == 1.0,
         ),
         "repeats": estimate.repeats,
         "failed_cells": estimate.failed,

@@ -12,11 +12,12 @@ import pandas as pd
 from medgain.data import leaks, splits
 from medgain.data.imageset import Card, ImageSet
 from medgain.data.phantoms import PHANTOMS
-from medgain.runtime.errors import ConfigError, LeakError
+from medgain.runtime.errors import LeakError
 from medgain.runtime.files import atomic_folder, read_json, write_json
 from medgain.study.cells import Fold, digest, list_folds, split_fold
 from medgain.study.folder import StudyFolder
 from medgain.study.plan import Official, PhantomSource, Plan
+from medgain.study.suitability import check_suits
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def prepare(plan: Plan, folder: StudyFolder) -> Prepared:
     path = _materialise(plan, folder)
     images = ImageSet.open(path)
     external = {name: ImageSet.open(where) for name, where in plan.external.items()}
-    _check_fit(plan, images, external)
+    check_suits(plan, images, external)
     duplicates = leaks.find_duplicates(images)
     grouped = leaks.merge_near_duplicates_into_groups(images, duplicates)
     found, banned = _guard(plan, grouped, external, duplicates)
@@ -92,29 +93,6 @@ def _materialise(plan: Plan, folder: StudyFolder) -> Path:
         )
         made.save(path)
     return path.resolve()
-
-
-def _check_fit(plan: Plan, images: ImageSet, external: dict[str, ImageSet]) -> None:
-    if len(images.classes) < 2:
-        raise ConfigError(
-            f"image set '{images.card.name}' has {len(images.classes)} class(es)"
-            f" ({', '.join(images.classes) or 'no labels'}); classification needs two or more",
-            "import a folder with one sub-folder per class, or a table with a label column",
-        )
-    for arm, spec in plan.arms.items():
-        amount = spec.synthetic and (spec.synthetic.ratio or spec.synthetic.count)
-        unknown = sorted(set(amount) - set(images.classes)) if isinstance(amount, dict) else []
-        if unknown:
-            raise ConfigError(
-                f"arms.{arm}.synthetic names {unknown}", f"the classes are {images.classes}"
-            )
-    for name, part in external.items():
-        if part.images.shape[1:] != images.images.shape[1:] or part.classes != images.classes:
-            raise ConfigError(
-                f"external set '{name}' ({part.images.shape[1:]}, classes {part.classes}) does"
-                f" not match the data set ({images.images.shape[1:]}, {images.classes})",
-                "import it with the same --size, colour and class names",
-            )
 
 
 def _guard(
@@ -239,7 +217,13 @@ def _describe_part(plan: Plan, prepared: Prepared, where: Fold) -> dict[str, Any
             f"fold {where} shares groups between its parts ({sorted(shared)[:5]})",
             "please report this: splits must never do it",
         )
+    masks, names = prepared.images.masks, prepared.images.card.mask_classes
     described["train_per_class"] = {
         label: int((labels[split.train] == label).sum()) for label in prepared.images.classes
     }
+    if masks is not None and not prepared.images.classes:  # images in which a class is marked
+        described["train_per_class"] = {
+            name: int((masks[split.train] == code).any(axis=(1, 2)).sum())
+            for code, name in enumerate(names, start=1)
+        }
     return described

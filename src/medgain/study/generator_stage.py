@@ -54,7 +54,9 @@ def training_images(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> Im
     """Return the images that the generator may see: one class of its fold's training part."""
     split = split_fold(plan, prepared.images, stage.where, prepared.banned)
     labels = prepared.images.records["label"].to_numpy(dtype=object)
-    return prepared.images.take(split.train[labels[split.train] == stage.label])
+    part = prepared.images.take(split.train[labels[split.train] == stage.label])
+    kind = GENERATORS.get(plan.generators[stage.name].model or stage.name)
+    return part if kind.makes_masks else part.without_masks()
 
 
 def _generator_seed(plan: Plan, stage: GeneratorStage) -> int:
@@ -110,9 +112,10 @@ def _write_sheet(folder: Path, real: ImageSet, generator: Generator, seed: int) 
     """Keep some real training images and samples, side by side material for the report."""
     count = min(SHEET_IMAGES, len(real))
     rows = np.linspace(0, len(real) - 1, count).astype(int)
+    synthetic = generator.sample(SHEET_IMAGES, seed=seed)
+    arrays = {"real": np.asarray(real.images[rows]), "synthetic": np.asarray(synthetic.images)}
+    if real.masks is not None and synthetic.masks is not None:
+        arrays["real_masks"] = np.asarray(real.masks[rows])
+        arrays["synthetic_masks"] = np.asarray(synthetic.masks)
     with atomic_path(folder / "sheet.npz") as temporary:
-        np.savez_compressed(
-            temporary,
-            real=np.asarray(real.images[rows]),
-            synthetic=generator.sample(SHEET_IMAGES, seed=seed).images,
-        )
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)

@@ -9,7 +9,7 @@ import yaml
 
 from medgain.augment import resolve_policy
 from medgain.generators.base import GENERATORS
-from medgain.metrics.base import METRICS
+from medgain.metrics.base import METRICS, find_metric
 from medgain.runtime.errors import ConfigError, suggest
 from medgain.runtime.overrides import merge
 from medgain.study.plan import Arm, Plan
@@ -64,7 +64,7 @@ def _check_names(plan: Plan, where: str) -> None:
             _known(arm.reference, plan.arms, f"{at}.reference")
         if arm.same_as:
             _known(arm.same_as, plan.arms, f"{at}.same_as")
-            others = {"policy", "synthetic", "oversample"} & arm.model_fields_set
+            others = {"policy", "synthetic", "oversample", "task"} & arm.model_fields_set
             if others or plan.arms[arm.same_as].same_as:
                 raise ConfigError(f"{at}: same_as names a plain arm and stands alone")
         if arm.synthetic:
@@ -73,17 +73,21 @@ def _check_names(plan: Plan, where: str) -> None:
         if outside:
             raise ConfigError(f"{at}.fractions: {outside} are not among {plan.fractions}")
         _check_policy(arm, at)
+        _check_task(plan, name, at)
     for name, spec in plan.generators.items():
         model = spec.model or name
         if model not in GENERATORS:
             hint = suggest(model, GENERATORS.names())
             raise ConfigError(f"{where}: generators.{name}: unknown generator '{model}'", hint)
         validate(GENERATORS.get(model).Config, spec.config, f"{where}: generators.{name}.config")
-    for metric in [plan.metric, *plan.secondary]:
-        _known(metric, dict.fromkeys(METRICS.names()), f"{where}: metric")
+    kind = plan.make_task().config.kind
+    known = {entry.name: None for entry in METRICS if entry.value.task == kind}
+    for name in plan.metrics:
+        _known(name.partition("[")[0], known, f"{where}: metric")
+        if "[" in name and not find_metric(name).by_class:
+            raise ConfigError(f"{where}: metric '{name}' is not measured by class")
     if "test" in plan.external:
         raise ConfigError(f"{where}: external: 'test' is the name of the set's own test part")
-    plan.make_task()
 
 
 def _check_policy(arm: Arm, at: str) -> None:
@@ -92,6 +96,18 @@ def _check_policy(arm: Arm, at: str) -> None:
             resolve_policy(arm.policy)
         except ConfigError as error:
             raise ConfigError(f"{at}.policy: {error.problem}", error.remedy) from None
+
+
+def _check_task(plan: Plan, arm: str, at: str) -> None:
+    """Arms may differ in their model; steps, batches and schedules are equal terms."""
+    allowed = plan.task_kind.ARM_KEYS
+    for key in plan.recipe(arm).task:
+        if key not in allowed:
+            raise ConfigError(
+                f"{at}.task: an arm can't have its own '{key}'",
+                f"arms are compared on equal terms and may differ in {', '.join(sorted(allowed))}",
+            )
+    plan.make_task(arm)
 
 
 def _known(name: str, names: dict[str, Any], where: str) -> None:

@@ -104,6 +104,10 @@ class Arm(_Part):
     oversample: float | None = Field(
         default=None, gt=0, description="copies of training images to add, per real one"
     )
+    task: dict[str, Any] = Field(
+        default_factory=dict,
+        description="another model for this arm: the task's model, width or weights",
+    )
     same_as: str | None = Field(
         default=None, description="the same recipe as that arm, with other seeds (an A/A control)"
     )
@@ -138,10 +142,11 @@ class Plan(_Part):
     fractions: list[float] = Field(
         default=[1.0], min_length=1, description="shares of the training groups to study"
     )
-    metric: str = Field(default="auroc", description="the primary metric")
-    secondary: list[str] = Field(
-        default=["accuracy", "balanced_accuracy", "sensitivity", "specificity"],
-        description="other metrics to compare the arms by",
+    metric: str = Field(
+        default="", description="the primary metric: auroc, or dice for segmentation"
+    )
+    secondary: list[str] | None = Field(
+        default=None, description="other metrics to compare the arms by; by default the task's own"
     )
     reference: str = Field(default="real", description="the arm that others are compared with")
     margin: float = Field(
@@ -176,6 +181,15 @@ class Plan(_Part):
             raise ValueError("fractions lie above 0 and up to 1")
         return sorted(set(values))
 
+    @model_validator(mode="after")
+    def _metrics_of_the_task(self) -> Plan:
+        self.metric = self.metric or self.task_kind.primary_metric
+        if self.secondary is None:
+            self.secondary = [
+                name for name in self.task_kind.secondary_metrics if name != self.metric
+            ]
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _empty_arms(cls, data: Any) -> Any:
@@ -200,10 +214,25 @@ class Plan(_Part):
         own = self.arms[arm].fractions
         return self.fractions if own is None else sorted(own)
 
-    def make_task(self) -> Task:
-        """Return the task with its validated settings."""
-        kind = TASKS.get(str(self.task.get("kind", "classification")))
-        return kind(validate(kind.Config, {"kind": "classification", **self.task}, "task"))
+    @property
+    def metrics(self) -> list[str]:
+        """The primary metric, then the others."""
+        return list(dict.fromkeys([self.metric, *(self.secondary or [])]))
+
+    @property
+    def task_kind(self) -> type[Task]:
+        """The kind of task that every arm trains."""
+        return TASKS.get(str(self.task.get("kind", "classification")))
+
+    def make_task(self, arm: str | None = None) -> Task:
+        """Return the task with its validated settings, with those of `arm` where one is named."""
+        kind = self.task_kind
+        settings = {"kind": "classification", **self.task}
+        where = "task"
+        if arm is not None and self.recipe(arm).task:
+            settings |= self.recipe(arm).task
+            where = f"arms.{arm}.task"
+        return kind(validate(kind.Config, settings, where))
 
 
 class PlanFile(Plan):

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from medgain.data.imageset import ImageSet
 from medgain.study.cells import Cell
+from medgain.tasks.base import FitResult, Task
 
-PROBABILITY_PREFIX = "p_"
 
-
-def predictions_frame(
+def keep_predictions(
+    task: Task,
+    result: FitResult,
     cell: Cell,
     test_set: str,
     images: ImageSet,
-    probabilities: np.ndarray,
-    threshold: float | None,
+    predictions: np.ndarray,
+    folder: Path,
 ) -> pd.DataFrame:
-    """Return one row per image, with one probability column per class.
-
-    Args:
-        probabilities: (N, K), in the order of the set's classes.
-    """
+    """Return one row per image; what has no place in a row goes to `folder`/`test_set`."""
     frame = pd.DataFrame(
         {
             "cell": cell.name,
@@ -33,15 +32,11 @@ def predictions_frame(
             "test_set": test_set,
             "image_id": images.records["image_id"].to_numpy(),
             "group": images.records["group"].to_numpy(),
-            "label": images.records["label"].to_numpy(),
-            "threshold": np.nan if threshold is None else threshold,
         }
     )
-    for position, label in enumerate(images.classes):
-        frame[f"{PROBABILITY_PREFIX}{label}"] = probabilities[:, position].astype(np.float64)
-    return frame
-
-
-def probabilities_of(frame: pd.DataFrame, classes: list[str]) -> np.ndarray:
-    """Return the probabilities in `frame` as (N, K), in the order of `classes`."""
-    return frame[[f"{PROBABILITY_PREFIX}{label}" for label in classes]].to_numpy(np.float64)
+    beside = folder / test_set
+    beside.mkdir(parents=True)
+    if not task.keep(predictions, beside):
+        beside.rmdir()
+    kept = task.per_image(predictions, images, result.threshold)
+    return pd.concat([frame, kept.reset_index(drop=True)], axis=1)

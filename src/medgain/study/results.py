@@ -70,8 +70,7 @@ def _rows(plan: Plan, cell: Cell, record: dict[str, Any]) -> list[dict[str, Any]
     }
     scores = record.get("scores")
     if scores is None:
-        names = dict.fromkeys([plan.metric, *plan.secondary])
-        scores = {test: dict.fromkeys(names) for test in ("test", *plan.external)}
+        scores = {test: dict.fromkeys(plan.metrics) for test in ("test", *plan.external)}
     return [
         {**common, "test_set": test, "metric": metric, "value": _number(value)}
         for test, values in scores.items()

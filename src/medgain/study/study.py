@@ -24,6 +24,7 @@ from medgain.study.executors import EXECUTORS
 from medgain.study.folder import StudyFolder
 from medgain.study.generator_stage import generator_key, generator_stages
 from medgain.study.loading import load_plan
+from medgain.study.panels import write_panels
 from medgain.study.plan import Plan
 from medgain.study.results import Results, gather
 from medgain.study.stage import AssessmentStage, CellStage, GeneratorStage, Outcome, Stage
@@ -135,6 +136,8 @@ class Study:
         """Gather the finished cells in `out`, compare the arms, and write the verdicts."""
         folder = StudyFolder(Path(out))
         results = gather(self.plan, folder)
+        if self.plan.task_kind.needs_masks:
+            write_panels(self.plan, folder, results.predictions)
         write_json(
             folder.verdict_file,
             conclude(self.plan, results, read_json(folder.dataset_file), read_assessments(folder)),

@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medgain.metrics.base import Metric
 from medgain.runtime.seeds import SeedTree
 from medgain.study.plan import Plan
-from medgain.study.predictions import probabilities_of
 from medgain.study.results import Results
 from medgain.study.statistics import bootstrap_groups
 
@@ -23,9 +21,7 @@ class CellTable:
 
     def __init__(self, plan: Plan, results: Results, card: dict[str, Any]) -> None:
         self.plan = plan
-        self.classes: list[str] = card["classes"]
-        positive = card["positive"]
-        self.positive = self.classes.index(positive) if positive else len(self.classes) - 1
+        self.card = card
         columns = ["arm", "fraction", "test_set", "metric", "repeat", "fold"]
         self.frame = results.frame.set_index(columns).sort_index()
         self._predictions: dict[tuple[Any, ...], pd.DataFrame] = {}
@@ -41,26 +37,18 @@ class CellTable:
         )
         return pd.DataFrame(rows)
 
-    def boot(self, arm: str, fraction: float, test_set: str, metric: Metric) -> FloatArray:
+    def boot(self, arm: str, fraction: float, test_set: str, metric: str) -> FloatArray:
         """Return (B, J): the metric of each cell in each resample of the test groups."""
         rows = self.cells(arm, fraction, test_set, self.plan.metric)
+        task = self.plan.make_task(arm)
         columns = []
         for repeat, fold in rows.index:
             frame = self._predictions.get((arm, fraction, test_set, repeat, fold))
             if frame is None:
                 columns.append(np.full(self.plan.bootstrap, np.nan))
                 continue
-            codes = pd.Categorical(frame["label"], categories=self.classes).codes
-            threshold = float(frame["threshold"].iloc[0])
-            columns.append(
-                metric.function(
-                    np.asarray(codes, np.int64),
-                    probabilities_of(frame, self.classes),
-                    positive=self.positive,
-                    threshold=None if np.isnan(threshold) else threshold,
-                    weights=self._resamples(test_set, frame),
-                )
-            )
+            weights = self._resamples(test_set, frame)
+            columns.append(task.resampled(metric, frame, weights, self.card))
         return np.column_stack(columns)
 
     def groups(self, test_set: str) -> int:

@@ -1,0 +1,70 @@
+"""Whether a plan and its data suit one another: what can be known before anything is trained."""
+
+from __future__ import annotations
+
+from medgain.data.imageset import ImageSet
+from medgain.generators.base import GENERATORS
+from medgain.runtime.errors import ConfigError, suggest
+from medgain.study.plan import Plan
+
+
+def check_suits(plan: Plan, images: ImageSet, external: dict[str, ImageSet]) -> None:
+    """Check that `images` can give what `plan` asks for, and that the external sets are alike.
+
+    Raises:
+        ConfigError: says what is asked for, what there is, and what to do.
+    """
+    plan.make_task().check(images)
+    _check_class_names(plan, images)
+    _check_masks(plan, images)
+    for name, part in external.items():
+        theirs, ours = _shape(part), _shape(images)
+        if theirs != ours:
+            raise ConfigError(
+                f"external set '{name}' ({theirs}) does not match the data set ({ours})",
+                "import it with the same --size, colour and class names",
+            )
+
+
+def _shape(images: ImageSet) -> str:
+    height, width = images.size_px
+    words = f"{height} × {width} × {images.channels}, classes {images.classes}"
+    return words + (f", masks of {images.card.mask_classes}" if images.masks is not None else "")
+
+
+def _check_class_names(plan: Plan, images: ImageSet) -> None:
+    """Raise `ConfigError` where a metric or an arm names a class that the set has not."""
+    known = images.card.mask_classes if plan.task_kind.needs_masks else images.classes
+    for metric in plan.metrics:
+        name = metric.partition("[")[2].removesuffix("]")
+        if name and name not in known:
+            raise ConfigError(f"metric '{metric}' names an unknown class", suggest(name, known))
+    for arm, spec in plan.arms.items():
+        amount = spec.synthetic and (spec.synthetic.ratio or spec.synthetic.count)
+        unknown = sorted(set(amount) - set(images.classes)) if isinstance(amount, dict) else []
+        if unknown:
+            raise ConfigError(
+                f"arms.{arm}.synthetic names {unknown}", f"the classes are {images.classes}"
+            )
+
+
+def _check_masks(plan: Plan, images: ImageSet) -> None:
+    """Raise `ConfigError` where a generator can't give what the task or the set needs."""
+    for arm in plan.arms:
+        spec = plan.recipe(arm).synthetic
+        if spec is None:
+            continue
+        kind = GENERATORS.get(plan.generators[spec.generator].model or spec.generator)
+        if plan.task_kind.needs_masks and not kind.makes_masks:
+            makers = [entry.name for entry in GENERATORS if entry.value.makes_masks]
+            raise ConfigError(
+                f"arms.{arm}.synthetic: '{spec.generator}' makes images without masks, and"
+                f" {plan.make_task().config.kind} learns from masks",
+                f"generators that make both: {', '.join(makers)}",
+            )
+        if kind.condition == "mask" and images.masks is None:
+            raise ConfigError(
+                f"arms.{arm}.synthetic: '{spec.generator}' makes images from masks, and"
+                f" '{images.card.name}' has none",
+                "import the set with --masks, or use a generator that starts from noise",
+            )
