@@ -32,6 +32,7 @@ _BLOCK_PIXELS = 1 << 22  # masks are worked on in blocks of images, to bound mem
 @register_metric(
     "dice",
     task="segmentation",
+    by_class=True,
     summary="overlap of predicted and true region: 2·common / (predicted + true) pixels",
     source="Dice 1945, Ecology 26; Zijdenbos et al. 1994, IEEE TMI 13",
 )
@@ -46,6 +47,7 @@ def dice(
 @register_metric(
     "iou",
     task="segmentation",
+    by_class=True,
     summary="overlap of predicted and true region: common / united pixels",
     source="Jaccard 1912, New Phytologist 11",
 )
@@ -75,6 +77,7 @@ def pixel_accuracy(
 @register_metric(
     "boundary_f",
     task="segmentation",
+    by_class=True,
     summary="F-score of the outlines: pixels within 0.75 % of the diagonal of the other outline",
     source="Csurka et al. 2013, BMVC",
 )
@@ -93,6 +96,7 @@ def boundary_f(
 @register_metric(
     "hd95",
     task="segmentation",
+    by_class=True,
     summary="95 % Hausdorff distance between the outlines",
     source="Huttenlocher et al. 1993, IEEE PAMI 15; Maier-Hein et al. 2024, Nature Methods 21",
     higher_is_better=False,
@@ -114,6 +118,7 @@ def hd95(
 @register_metric(
     "hd95_mm",
     task="segmentation",
+    by_class=True,
     summary="95 % Hausdorff distance between the outlines, for images of known pixel size",
     source="as hd95",
     higher_is_better=False,
