@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medgain.data.importers.base import Fit
+from medgain.data.importers.geometry import Placement
 
 
 def fit_image(pixels: np.ndarray, size_px: int, fit: Fit) -> np.ndarray:
@@ -16,18 +17,19 @@ def fit_image(pixels: np.ndarray, size_px: int, fit: Fit) -> np.ndarray:
         fit: "pad" keeps the aspect and adds black; "crop" keeps it and cuts the longer side
             off evenly; "stretch" does not keep it.
     """
-    height, width = pixels.shape[:2]
+    height, width, channels = pixels.shape
     if (height, width) == (size_px, size_px):
         return pixels
-    if fit == "stretch":
-        return resize(pixels, size_px, size_px)
-    scale = size_px / (max(height, width) if fit == "pad" else min(height, width))
-    if fit == "crop":
-        pixels = _crop(pixels, min(height, width))
-        return resize(pixels, size_px, size_px)
-    new_height = min(size_px, max(1, round(height * scale)))
-    new_width = min(size_px, max(1, round(width * scale)))
-    return _pad(resize(pixels, new_height, new_width), size_px)
+    placement = Placement(height, width, size_px, fit)
+    cut_top, cut_left, cut_height, cut_width = placement.cut
+    part = pixels[cut_top : cut_top + cut_height, cut_left : cut_left + cut_width]
+    top, left, new_height, new_width = placement.box
+    part = resize(np.ascontiguousarray(part), new_height, new_width)
+    if (new_height, new_width) == (size_px, size_px):
+        return part
+    canvas = np.zeros((size_px, size_px, channels), pixels.dtype)
+    canvas[top : top + new_height, left : left + new_width] = part
+    return canvas
 
 
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -45,17 +47,3 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     if small != (width, height):
         pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC)
     return pixels if pixels.ndim == 3 else pixels[..., None]  # OpenCV drops a single channel
-
-
-def _crop(pixels: np.ndarray, side: int) -> np.ndarray:
-    top = (pixels.shape[0] - side) // 2
-    left = (pixels.shape[1] - side) // 2
-    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
-
-
-def _pad(pixels: np.ndarray, size_px: int) -> np.ndarray:
-    height, width, channels = pixels.shape
-    canvas = np.zeros((size_px, size_px, channels), pixels.dtype)
-    top, left = (size_px - height) // 2, (size_px - width) // 2
-    canvas[top : top + height, left : left + width] = pixels
-    return canvas
