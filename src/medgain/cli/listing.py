@@ -11,6 +11,7 @@ KINDS = {
     "generators": ("medgain.generators.base", "GENERATORS"),
     "policies": ("medgain.augment", "POLICIES"),
     "models": ("medgain.tasks.models", "MODELS"),
+    "segmenters": ("medgain.tasks.segmenters", "SEGMENTERS"),
     "phantoms": ("medgain.data.phantoms", "PHANTOMS"),
     "metrics": ("medgain.metrics.base", "METRICS"),
     "layouts": ("medgain.data.importers", "LAYOUTS"),
