@@ -52,11 +52,11 @@ def surface_scores(
     for index in range(len(true)):
         one = slice(true_starts[index], true_starts[index + 1])
         other = slice(found_starts[index], found_starts[index + 1])
-        empty = (one.start == one.stop) + (other.start == other.stop)
+        present = (one.start < one.stop, other.start < other.stop)
         size = spacing[index] if spacing is not None else None
-        if empty == 2:
+        if not any(present):
             continue
-        if empty == 1:
+        if not all(present):
             height, width = true.shape[1:]
             scores[index, :2] = diagonal(height, width), 0.0
             scores[index, 2] = np.nan if size is None else diagonal(height, width, size)
