@@ -16,8 +16,8 @@ from medgain.runtime.files import atomic_path, write_json
 from medgain.study.dataset import load_prepared
 from medgain.study.folder import StudyFolder
 from medgain.study.plan import Plan
+from medgain.tasks.segmentation import MASKS_NAME
 
-MASKS_NAME = "masks.npz"  # what the segmentation task keeps of a test set
 ROLES = (("best", 1.0), ("median", 0.5), ("worst", 0.0))
 _OVERLAP = "dice"
 

@@ -51,6 +51,9 @@ class SegmentationTask(Task):
     """
 
     Config = SegmentationConfig
+    needs_masks = True
+    primary_metric = "dice"
+    secondary_metrics = ("boundary_f", "iou", "hd95", "pixel_accuracy")
     config: SegmentationConfig
 
     def check(self, images: ImageSet) -> None:
