@@ -151,7 +151,8 @@ def _bone(canvas: Canvas, trunk: Trunk, shape: tuple[Where, Field], marrow: floa
 def _paint_table(canvas: Canvas, trunk: Trunk) -> None:
     """Paint the thin curved table below the patient: foam between two shells."""
     top = trunk.half_depth + trunk.table_drop
-    level = canvas.y - top + trunk.table_curve * canvas.x**2
+    x, y = canvas.scan_x, canvas.scan_y - canvas.pose.shift_mm[1]
+    level = y - top + trunk.table_curve * x**2
     for offset in (0.0, 19.0):
-        shell = 1.3 - np.abs(level - offset) + 0.004 * np.minimum(210.0 - np.abs(canvas.x), 0.0)
+        shell = 1.3 - np.abs(level - offset) + 0.004 * np.minimum(210.0 - np.abs(x), 0.0)
         canvas.paint(canvas.everywhere, shell, trunk.table_hu)
