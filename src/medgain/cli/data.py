@@ -22,7 +22,27 @@ def import_images(
     ),
     fit: str = typer.Option("pad", "--fit", help="Way to a square: pad (black), crop, stretch."),
     layout: str = typer.Option(
-        "auto", "--layout", help="auto, chest-xray-kaggle, class-folders, table or flat."
+        "auto",
+        "--layout",
+        help="auto, pairs, nifti, dicom, dicom-label, class-folders, table, flat, …: see the docs.",
+    ),
+    images: str = typer.Option(None, "--images", help="Folder of the images, beside the masks'."),
+    masks: str = typer.Option(None, "--masks", help="Folder of the masks, matched by name."),
+    mask_classes: str = typer.Option(
+        None, "--mask-classes", help="Names of the masks' values 1, 2, …: kidney,tumour."
+    ),
+    mask_values: str = typer.Option(
+        None, "--mask-values", help="What masks hold for background, class 1, …: 0,128,255."
+    ),
+    window: str = typer.Option(
+        None, "--window", help="DICOM, NIfTI: LOW,HIGH in HU, or file (default for CT: 0,400)."
+    ),
+    slices: str = typer.Option(
+        "all", "--slices", help="Slices of volumes: all, foreground, or a mask class."
+    ),
+    slice_every: int = typer.Option(1, "--slice-every", help="Of these take every N-th."),
+    series: str = typer.Option(
+        None, "--series", help="DICOM folders of several series: a SeriesInstanceUID, or all."
     ),
     table: Path = typer.Option(None, "--table", help="CSV, TSV or Excel: one row per image."),
     image_column: str = typer.Option(None, "--image-column", help="The table's column of files."),
@@ -82,9 +102,30 @@ def import_images(
         workers=workers,
         overwrite=overwrite,
         max_megapixels=max_megapixels,
+        images=images,
+        masks=masks,
+        mask_classes=_listed(mask_classes),
+        mask_values=_numbers("--mask-values", mask_values),
+        window=window,
+        slices=slices,
+        slice_every=slice_every,
+        series=series,
     )
     for line in import_lines(made, out, time.monotonic() - started):
         typer.echo(line)
+
+
+def _listed(text: str | None) -> list[str]:
+    return [part.strip() for part in text.split(",")] if text is not None else []
+
+
+def _numbers(option: str, text: str | None) -> list[int]:
+    from medgain.runtime.errors import ConfigError
+
+    try:
+        return [int(part) for part in _listed(text)]
+    except ValueError:
+        raise ConfigError(f"{option} {text} are no whole numbers", "write 0,1,2") from None
 
 
 def inspect(

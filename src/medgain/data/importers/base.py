@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -43,11 +43,40 @@ class ImportOptions:
     group_pattern: str | None = None
     strict_groups: bool = False
     max_megapixels: float = 200.0
+    images: str | None = None
+    masks: str | None = None
+    mask_classes: tuple[str, ...] = ()
+    mask_values: tuple[int, ...] = ()
+    window: tuple[float, float] | Literal["file"] | None = None
+    slices: str = "all"
+    slice_every: int = 1
+    series: str | None = None
+    modality: str = "unknown"
+
+
+@dataclass(frozen=True)
+class VolumeFiles:
+    """The files of one volume: a NIfTI file, or those of a DICOM series, and of their masks.
+
+    Args:
+        kind: who reads them.
+        files: one NIfTI file, or the series' files.
+        masks: one NIfTI label volume, or a mask image per DICOM slice in the order of `files`.
+        by_position: DICOM slices take the order of their places, not that of `files`.
+    """
+
+    kind: Literal["nifti", "dicom"]
+    files: tuple[Path, ...]
+    masks: tuple[Path, ...] = ()
+    by_position: bool = True
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image to read: where it is, and what the layout says of it ("" for none)."""
+    """One image or volume to read, and what the layout says of it ("" for none).
+
+    `image_id` is its id, or the beginning of its slices' ids; "" takes the path.
+    """
 
     path: Path
     relative: str
@@ -55,11 +84,17 @@ class Item:
     group: str = ""
     split: str = ""
     extra: tuple[str, ...] = ()
+    image_id: str = ""
+    mask: Path | None = None
+    volume: VolumeFiles | None = None
 
 
 @dataclass
 class Listing:
-    """What a layout found: items in a fixed order, their grouping rule, and remarks."""
+    """What a layout found: items in a fixed order, their grouping rule, and remarks.
+
+    `reads` tells which kinds of files the layout takes: "images", "masks", "dicom", "nifti".
+    """
 
     layout: str
     items: list[Item]
@@ -68,6 +103,9 @@ class Listing:
     extra_columns: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)  # (name, reason)
+    reads: frozenset[str] = frozenset({"images"})
+    mask_classes: tuple[str, ...] = ()  # usual names of this layout's masks
+    modality: str = "unknown"
 
 
 class Layout(Protocol):
@@ -113,7 +151,8 @@ def group_by_pattern(items: list[Item], pattern: str) -> tuple[list[Item], int]:
             grouped.append(item)
             continue
         captures = [text for text in match.groups() if text is not None]
-        grouped.append(_with_group(item, "/".join(captures) if captures else match.group()))
+        group = "/".join(captures) if captures else match.group()
+        grouped.append(replace(item, group=group))
     if missed == len(items):
         raise DataError(
             f"--group-pattern {pattern!r} matches none of {len(items)} paths,"
@@ -121,10 +160,6 @@ def group_by_pattern(items: list[Item], pattern: str) -> tuple[list[Item], int]:
             "the pattern is searched in the path below the source folder",
         )
     return grouped, missed
-
-
-def _with_group(item: Item, group: str) -> Item:
-    return Item(item.path, item.relative, item.label, group, item.split, item.extra)
 
 
 def apply_group_pattern(listing: Listing, pattern: str) -> Listing:

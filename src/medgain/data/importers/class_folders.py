@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from medgain.data.importers import LAYOUTS
@@ -71,10 +72,7 @@ def _one_spelling(items: list[Item]) -> list[Item]:
     spelling: dict[str, str] = {}
     for item in items:
         spelling.setdefault(item.label.lower(), item.label)
-    return [
-        Item(item.path, item.relative, spelling[item.label.lower()], item.group, item.split)
-        for item in items
-    ]
+    return [replace(item, label=spelling[item.label.lower()]) for item in items]
 
 
 @LAYOUTS.register("class-folders", summary="train/val/test/class/… or class/…")

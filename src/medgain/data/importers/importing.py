@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
-
-from medgain.data.imageset import Card, ImageSet
+from medgain.data.imageset import ImageSet
 from medgain.data.importers.base import Colour, Depth, Fit, ImportOptions, Listing
-from medgain.data.importers.describing import history, make_card, make_records, unreadable_error
-from medgain.data.importers.reading import Read, read_all
-from medgain.data.importers.store import ImageStore
+from medgain.data.importers.describing import make_card, unreadable_error
+from medgain.data.importers.scaling import parse_window
 from medgain.data.importers.tree import IMAGE_SUFFIXES, Tree
+from medgain.data.importers.writing import write_set
 from medgain.runtime.errors import ConfigError, DataError, suggest
-from medgain.runtime.files import atomic_folder
-from medgain.runtime.progress import progress
 
 
 def import_images(
@@ -42,6 +39,14 @@ def import_images(
     workers: int | None = None,
     overwrite: bool = False,
     max_megapixels: float = 200.0,
+    images: str | None = None,
+    masks: str | None = None,
+    mask_classes: Sequence[str] = (),
+    mask_values: Sequence[int] = (),
+    window: str | tuple[float, float] | None = None,
+    slices: str = "all",
+    slice_every: int = 1,
+    series: str | None = None,
 ) -> ImageSet:
     """Import the images below `source` as the image set `out`, and return it opened.
 
@@ -60,27 +65,59 @@ def import_images(
         strict_groups: where numbers may restart in each split, take equal ones as one person.
         positive: the class that "positive" means; see `default_positive` if None.
         name: name of the set; that of the out folder if None.
-        modality: such as "X-ray", for the card.
+        modality: such as "X-ray", for the card; NIfTI volumes of another than CT are not HU.
         licence: for the card.
         skip_unreadable: go on without the images that can't be read; the card lists them.
         workers: threads that decode (decoders let go of the interpreter); all cores if None.
         overwrite: replace the set that is at `out`.
         max_megapixels: larger images are refused.
+        images: folder of the images, where another holds their masks.
+        masks: folder of the masks.
+        mask_classes: names of the masks' values 1, 2, …; a higher value is an error then.
+        mask_values: what masks hold for background, class 1, class 2, …, if not 0, 1, 2, ….
+        window: of DICOM and NIfTI, (low, high) or "low,high" in HU, or "file" for the window
+            that a DICOM file states. Without it CT is stored in 8 bit from 0 to 400 HU, and in
+            16 bit as HU + 1024.
+        slices: which slices of volumes: "all", "foreground" (any class), or a mask class.
+        slice_every: of those, every so many.
+        series: of DICOM folders that hold several: a SeriesInstanceUID, or "all".
 
     Raises:
-        DataError: nothing to import, unreadable images (all are named), sizes that differ.
+        DataError: nothing to import, unreadable images or masks that don't fit (all are named),
+            sizes that differ, mixed series.
         ConfigError: an unknown layout, class or option.
         MedgainError: `out` exists, cannot be written, or the disk is full.
     """
     options = ImportOptions(
-        size_px, fit, colour, depth, Path(table) if table is not None else None, image_column,
-        label_column, group_column, split_column, group_pattern, strict_groups, max_megapixels,
-    )  # fmt: skip
+        size_px=size_px,
+        fit=fit,
+        colour=colour,
+        depth=depth,
+        table=Path(table) if table is not None else None,
+        image_column=image_column,
+        label_column=label_column,
+        group_column=group_column,
+        split_column=split_column,
+        group_pattern=group_pattern,
+        strict_groups=strict_groups,
+        max_megapixels=max_megapixels,
+        images=images,
+        masks=masks,
+        mask_classes=tuple(mask_classes),
+        mask_values=tuple(mask_values),
+        window=parse_window(window) if isinstance(window, str | None) else window,
+        slices=slices,
+        slice_every=slice_every,
+        series=series,
+        modality=modality,
+    )
     source, out = Path(source), Path(out)
     _check(options, source, out, overwrite)
     listing = list_images(source, options, layout)
-    card = make_card(listing, name or out.name, positive, modality, licence)
-    return _write(listing, options, card, source, out, workers, skip_unreadable, overwrite)
+    _check_layout(options, listing)
+    known = modality if modality != "unknown" else listing.modality
+    card = make_card(listing, name or out.name, positive, known, licence)
+    return write_set(listing, options, card, source, out, workers, skip_unreadable, overwrite)
 
 
 def list_images(source: Path, options: ImportOptions, layout: str = "auto") -> Listing:
@@ -92,26 +129,37 @@ def list_images(source: Path, options: ImportOptions, layout: str = "auto") -> L
     from medgain.data.importers import LAYOUTS
 
     tree = Tree.scan(source)
-    if not tree.images:
+    if not (tree.images or tree.masks or tree.dicom or tree.nifti):
         left = "; ".join(tree.remarks())
         raise DataError(
             f"no images in {source}" + (f" ({left})" if left else ""),
-            f"give a folder that holds {', '.join(IMAGE_SUFFIXES)} files",
+            f"give a folder that holds {', '.join(IMAGE_SUFFIXES)}, DICOM or NIfTI files",
         )
     if layout == "auto":
         ranked = sorted((entry.value() for entry in LAYOUTS), key=lambda value: -value.priority)
-        chosen = next(value for value in ranked if value.matches(tree, options))
+        chosen = next((value for value in ranked if value.matches(tree, options)), ranked[-1])
     else:
         chosen = LAYOUTS.get(layout)()
     listing = chosen.find(tree, options)
-    listing.notes += tree.remarks()
+    listing.notes += tree.remarks(listing.reads)
     if not listing.items:
+        raise _nothing(listing, source)
+    return listing
+
+
+def _nothing(listing: Listing, source: Path) -> DataError:
+    if listing.layout == "table":
         first = f", the first being {listing.missing[0][0]}" if listing.missing else ""
-        raise DataError(
+        return DataError(
             f"none of {len(listing.missing)} images in the table was found below {source}{first}",
             "check --image-column, or give the folder that holds the images",
         )
-    return listing
+    if not listing.missing:
+        return DataError(
+            f"layout {listing.layout} finds no images in {source}",
+            "leave out --layout, or give the folder that holds them",
+        )
+    return unreadable_error(listing.missing, source, all_of_them=True)
 
 
 def _check(options: ImportOptions, source: Path, out: Path, overwrite: bool) -> None:
@@ -124,6 +172,9 @@ def _check(options: ImportOptions, source: Path, out: Path, overwrite: bool) -> 
             raise ConfigError(f"--{key} {value!r} is not known", suggest(str(value), known))
     if options.size_px is not None and not 1 <= options.size_px <= 4096:
         raise ConfigError(f"--size {options.size_px} is out of range", "choose 1 to 4096 px")
+    if options.slice_every < 1:
+        raise ConfigError(f"--slice-every {options.slice_every} is out of range", "1 takes all")
+    _check_masks(options)
     if out.exists() and not overwrite:
         raise DataError(f"{out} exists already", "choose another folder or pass --overwrite")
     if source.resolve().is_relative_to(out.resolve()):
@@ -132,36 +183,55 @@ def _check(options: ImportOptions, source: Path, out: Path, overwrite: bool) -> 
         )
 
 
-def _write(
-    listing: Listing,
-    options: ImportOptions,
-    card: Card,
-    source: Path,
-    out: Path,
-    workers: int | None,
-    skip_unreadable: bool,
-    overwrite: bool,
-) -> ImageSet:
-    kept: list[Read] = []
-    unreadable = list(listing.missing)
-    with atomic_folder(out, overwrite=overwrite) as folder:
-        with (
-            ImageStore(folder / "images.npy") as store,
-            progress(f"importing {card.name}", len(listing.items)) as advance,
-        ):
-            for read in read_all(listing.items, options, workers):
-                if read.pixels is None:
-                    unreadable.append((read.item.relative, read.reason))
-                elif skip_unreadable or not unreadable:
-                    store.append(read.pixels, read.item.relative)
-                    kept.append(read)
-                advance(1, f"{len(unreadable)} unreadable" if unreadable else "")
-            if unreadable and not skip_unreadable:
-                raise unreadable_error(unreadable, source)
-            if not kept:
-                raise unreadable_error(unreadable, source, all_of_them=True)
-        card = card.after("import", **history(listing, options, source, unreadable))
-        images = np.load(folder / "images.npy", mmap_mode="r")
-        ImageSet(images, make_records(kept, listing, store.sha256), card).write_description(folder)
-        del images
-    return ImageSet.open(out)
+def _check_masks(options: ImportOptions) -> None:
+    names, values = options.mask_classes, options.mask_values
+    twice = next((name for name in names if names.count(name) > 1 or not name.strip()), None)
+    if twice is not None:
+        raise ConfigError(
+            f"--mask-classes {','.join(names)}: '{twice}' is empty or stands twice",
+            "name the masks' values 1, 2, … in order, without the background",
+        )
+    if values and (len(values) < 2 or len(set(values)) < len(values)):
+        raise ConfigError(
+            f"--mask-values {','.join(map(str, values))} are not two or more different values",
+            "give the background's value and then that of each class",
+        )
+    if names and values and len(values) != len(names) + 1:
+        raise ConfigError(
+            f"--mask-values names {len(values)} values, --mask-classes {len(names)} classes",
+            "give the background's value and then that of each class",
+        )
+    if max(len(names), len(values) - 1) > 255:
+        raise ConfigError("masks hold at most 255 classes", "import fewer")
+
+
+def _check_layout(options: ImportOptions, listing: Listing) -> None:
+    """Refuse options that the layout would leave unheeded."""
+    volumes = bool(listing.reads & {"dicom", "nifti"})
+    masked = any(item.mask or (item.volume and item.volume.masks) for item in listing.items)
+    unheeded = {
+        "--window": options.window is not None and not volumes,
+        "--slices": options.slices != "all" and not (volumes and masked),
+        "--slice-every": options.slice_every != 1 and not volumes,
+        "--series": options.series is not None and "dicom" not in listing.reads,
+        "--masks": options.masks is not None and not masked,
+        "--images": options.images is not None and not masked,
+        "--mask-classes": bool(options.mask_classes) and not masked,
+        "--mask-values": bool(options.mask_values) and not masked,
+        "--table": options.table is not None and volumes,
+    }
+    for option, wrong in unheeded.items():
+        if wrong:
+            lacks = "" if masked or option == "--table" else " (it found no masks)"
+            raise ConfigError(
+                f"{option} means nothing to layout {listing.layout}{lacks}",
+                "leave the option out, or choose another --layout",
+            )
+    names = options.mask_classes or listing.mask_classes
+    made_up = options.slices.startswith("class ") and options.slices[6:].isdigit()
+    if options.slices not in ("all", "foreground", *names) and not (made_up and not names):
+        raise ConfigError(
+            f"--slices {options.slices!r} is no mask class",
+            suggest(options.slices, ["all", "foreground", *names])
+            + ("" if names else "; name the classes with --mask-classes"),
+        )

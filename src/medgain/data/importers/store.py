@@ -86,14 +86,50 @@ class ImageStore:
         self.path.with_suffix(".wide").replace(self.path)
 
     def _finish(self) -> None:
-        """Write the header; numpy leaves room in it for the number of images to grow."""
         shape = (len(self.sha256), *(self.shape or (1, 1, 1)))
-        header = {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
-        self._file.seek(0)
-        np.lib.format.write_array_header_1_0(self._file, header)
-        if self._file.tell() != _HEADER_BYTES:
-            raise AssertionError(f"a header of {self._file.tell()} bytes")
-        self._file.flush()
+        _write_header(self._file, self.dtype, shape)
+
+
+class MaskStore:
+    """An ``.npy`` file (N, H, W) of uint8 under growth, and the content hash of each mask."""
+
+    def __init__(self, path: Path) -> None:
+        self.sha256: list[str] = []
+        self.shape: tuple[int, ...] = (1, 1)
+        self._file: BinaryIO = path.open("w+b")
+        self._file.write(b" " * _HEADER_BYTES)
+
+    def __enter__(self) -> MaskStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                _write_header(self._file, np.dtype(np.uint8), (len(self.sha256), *self.shape))
+        finally:
+            self._file.close()
+
+    def append(self, mask: np.ndarray) -> None:
+        """Write one mask (H, W) of uint8, of the size of its image."""
+        mask = np.ascontiguousarray(mask)
+        self.shape = mask.shape
+        self.sha256.append(content_hash(mask))
+        self._file.write(mask.tobytes())
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype, shape: tuple[int, ...]) -> None:
+    """Write the header; numpy leaves room in it for the number of images to grow."""
+    file.seek(0)
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    if file.tell() != _HEADER_BYTES:
+        raise AssertionError(f"a header of {file.tell()} bytes")
+    file.flush()
 
 
 def as_type(pixels: np.ndarray, channels: int, dtype: np.dtype) -> np.ndarray:

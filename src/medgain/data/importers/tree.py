@@ -7,11 +7,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from medgain.data.importers.dicom_reading import looks_like_dicom
+from medgain.data.importers.volumes import is_nifti
 from medgain.runtime.errors import DataError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx")
-MASK_FOLDERS = ("masks", "mask", "segmentations", "segmentation", "annotations")
+MASK_FOLDERS = ("masks", "mask", "2d_masks", "segmentations", "segmentation", "annotations")
 _JUNK_FOLDERS = ("__MACOSX",)
 _JUNK_FILES = ("thumbs.db", "desktop.ini")
 
@@ -23,7 +25,9 @@ class Tree:
     root: Path
     images: list[str] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
-    mask_images: int = 0  # in folders called masks: no images of their own
+    masks: list[str] = field(default_factory=list)  # images in folders called masks
+    nifti: list[str] = field(default_factory=list)
+    dicom: list[str] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)  # by suffix
     hidden: int = 0
 
@@ -54,8 +58,8 @@ class Tree:
             below = Path(folder).relative_to(root)
             for name in files:
                 tree._add(below, name)
-        tree.images.sort()
-        tree.tables.sort()
+        for found in (tree.images, tree.tables, tree.masks, tree.nifti, tree.dicom):
+            found.sort()
         return tree
 
     def _add(self, below: Path, name: str) -> None:
@@ -64,11 +68,17 @@ class Tree:
             self.hidden += 1
         elif suffix in IMAGE_SUFFIXES:
             if any(part.lower() in MASK_FOLDERS for part in below.parts):
-                self.mask_images += 1
+                self.masks.append(relative)
             else:
                 self.images.append(relative)
         elif suffix in TABLE_SUFFIXES:
             self.tables.append(relative)
+        elif is_nifti(name):
+            self.nifti.append(relative)
+        elif name.upper().startswith("DICOMDIR"):
+            self.hidden += 1  # an index of files, which are found without it
+        elif looks_like_dicom(self.root / relative):
+            self.dicom.append(relative)
         else:
             self.ignored[suffix or "no suffix"] += 1
 
@@ -83,11 +93,16 @@ class Tree:
         }
         return sorted(names)
 
-    def remarks(self) -> list[str]:
-        """Return a line for each kind of file that is left aside."""
+    def remarks(self, reads: frozenset[str] = frozenset()) -> list[str]:
+        """Return a line for each kind of file that is left aside by a layout that `reads` some."""
         lines = []
-        if self.mask_images:
-            lines.append(f"{self.mask_images} mask files are left aside")
+        counts = {"masks": len(self.masks), "dicom": len(self.dicom), "nifti": len(self.nifti)}
+        names = {"masks": "mask", "dicom": "DICOM", "nifti": "NIfTI"}
+        for kind, count in counts.items():
+            if count and kind not in reads:
+                lines.append(f"{count} {names[kind]} files are left aside")
+        if self.images and reads and not reads & {"images", "masks"}:
+            lines.append(f"{len(self.images)} image files are left aside")
         if self.hidden:
             lines.append(f"{self.hidden} hidden files are left aside")
         if self.ignored:
