@@ -72,7 +72,7 @@ def test_does_not_overwrite_unasked(fitted, tmp_path):
 
 
 def test_what_is_no_saved_classifier_is_refused(fitted, tmp_path):
-    with pytest.raises(DataError, match=r"not a saved classifier \(it has no model\.json\)"):
+    with pytest.raises(DataError, match=r"not a saved model \(it has no model\.json\)"):
         load_model(tmp_path)
     _, result, _ = fitted()
     folder = save_model(result, tmp_path / "model")

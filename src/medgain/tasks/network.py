@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,8 +15,11 @@ class Network(nn.Module):
     Args:
         channels: that the layers behind the normalisation take; grey images are repeated for 3.
         mean, std: one value per channel, on a scale of [0, 1].
+
+    Subclasses have a `spec`, a dataclass that says how to build the same network again.
     """
 
+    spec: Any
     mean: torch.Tensor
     std: torch.Tensor
 

@@ -45,6 +45,8 @@ class Classifier(Network):
         mean, std: normalisation, one value per channel of the *images*, or of the backbone.
     """
 
+    spec: ClassifierSpec
+
     def __init__(
         self, spec: ClassifierSpec, backbone: Backbone, mean: Sequence[float], std: Sequence[float]
     ) -> None:

@@ -46,6 +46,8 @@ class Segmenter(Network):
         mean, std: normalisation, one value per channel of the *images*, or of the body.
     """
 
+    spec: SegmenterSpec
+
     def __init__(
         self, spec: SegmenterSpec, body: Body, mean: Sequence[float], std: Sequence[float]
     ) -> None:
