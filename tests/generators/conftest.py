@@ -13,8 +13,13 @@ from medgain.data.imageset import Card, ImageSet
 MakeSet = Callable[..., ImageSet]
 
 
-def blobs(count: int, size: int, channels: int, dtype: str, seed: int) -> np.ndarray:
-    """Return images of one bright disc each, (N, H, W, C), all different."""
+def blobs(
+    count: int, size: int, channels: int, dtype: str, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return images of one bright disc each, (N, H, W, C), all different, and their masks.
+
+    Masks are 1 in the disc and, in every other image, 2 in its middle.
+    """
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[:size, :size]
     centres = random.uniform(0.3, 0.7, (count, 2, 1, 1)) * size
@@ -24,7 +29,9 @@ def blobs(count: int, size: int, channels: int, dtype: str, seed: int) -> np.nda
         0.5, 1, (count, 1, 1, channels)
     )
     grain = random.normal(0.1, 0.02, bright.shape)
-    return ((bright * 0.85 + grain).clip(0, 1) * np.iinfo(dtype).max).astype(dtype)
+    masks = (distance < radii).astype(np.uint8)
+    masks[1::2][(distance < radii / 2)[1::2]] = 2
+    return ((bright * 0.85 + grain).clip(0, 1) * np.iinfo(dtype).max).astype(dtype), masks
 
 
 @pytest.fixture(scope="session")
@@ -40,11 +47,16 @@ def make_set() -> MakeSet:
         seed: int = 0,
         labels: list[str] | None = None,
         splits: list[str] | None = None,
+        masks: bool = False,
     ) -> ImageSet:
         labels = labels if labels is not None else ["normal"] * count
         card = Card(name="blobs", classes=["normal", "ill"], positive="ill", modality="made-up")
-        images = blobs(count, size, channels, dtype, seed)
-        return ImageSet.from_arrays(images, labels=labels, splits=splits, card=card)
+        images, discs = blobs(count, size, channels, dtype, seed)
+        if masks:
+            card = card.model_copy(update={"mask_classes": ["disc", "middle"]})
+        return ImageSet.from_arrays(
+            images, labels=labels, splits=splits, card=card, masks=discs if masks else None
+        )
 
     return make
 

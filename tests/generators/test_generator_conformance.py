@@ -12,9 +12,11 @@ import torch
 
 from medgain.data.imageset import ImageSet
 from medgain.generators.base import GENERATORS, Budget, FitContext, Generator, GeneratorConfig
-from medgain.generators.noise import NoiseGenerator
+from medgain.generators.batches import Batches
 from medgain.generators.saved import load_generator
+from medgain.generators.synthetic import TrainedOn
 from medgain.generators.trainable import Step
+from medgain.generators.trained import TrainedGenerator
 from medgain.runtime.errors import DataError, MedgainError
 from medgain.runtime.seeds import SeedTree
 
@@ -22,6 +24,7 @@ from medgain.runtime.seeds import SeedTree
 SMALL: dict[str, dict[str, Any]] = {
     "dcgan": {"width": 4, "batch_size": 8},
     "gaussian": {"components": 8},
+    "pix2pix": {"width": 2, "batch_size": 2},
 }
 NAMES = GENERATORS.names()
 KINDS = [(1, "uint8"), (3, "uint8"), (1, "uint16")]
@@ -33,6 +36,13 @@ def new(name: str) -> Generator:
     return kind(kind.Config(**SMALL.get(name, {})))
 
 
+def training_set(name: str, make_set: Any, count: int = 24, **changes: Any) -> ImageSet:
+    """Return a set that the generator called `name` can be trained on."""
+    kind = GENERATORS.get(name)
+    size = min(kind.sizes_px) if issubclass(kind, TrainedGenerator) else 16
+    return make_set(count, **{"size": size, "masks": kind.condition == "mask", **changes})
+
+
 @pytest.fixture(scope="module")
 def fitted(make_set) -> Any:
     """Return a function giving each (generator, channels, dtype) once, fitted."""
@@ -41,7 +51,7 @@ def fitted(make_set) -> Any:
     def get(name: str, channels: int = 1, dtype: str = "uint8") -> tuple[Generator, ImageSet]:
         key = (name, channels, dtype)
         if key not in kept:
-            real = make_set(channels=channels, dtype=dtype)
+            real = training_set(name, make_set, channels=channels, dtype=dtype)
             generator = new(name)
             report = generator.fit(real, BUDGET, FitContext(seed=0, quiet=True))
             assert report.seconds >= 0 and report.images_seen > 0 and report.peak_memory_mb > 0
@@ -59,7 +69,8 @@ def test_samples_are_like_the_training_set_in_form(fitted, name, channels, dtype
     assert drawn.images.shape == (9, *real.images.shape[1:])
     assert drawn.images.dtype == real.images.dtype
     assert drawn.images.std() > 0
-    assert drawn.masks is None
+    assert (drawn.masks is not None) == (generator.condition == "mask")
+    assert drawn.card.mask_classes == (real.card.mask_classes if drawn.masks is not None else [])
     assert drawn.card.intensity == real.card.intensity
 
 
@@ -96,6 +107,8 @@ def test_a_shorter_sample_is_the_beginning_of_a_longer_one(fitted, name, count):
     generator, _ = fitted(name)
     longer, shorter = generator.sample(130, seed=3), generator.sample(count, seed=3)
     assert np.array_equal(longer.images[:count], shorter.images)
+    if longer.masks is not None:
+        assert np.array_equal(longer.masks[:count], shorter.masks)
     assert longer.records[:count].equals(shorter.records)
 
 
@@ -126,6 +139,7 @@ def test_save_and_load_keep_the_output(fitted, name, channels, dtype, tmp_path):
     ):
         here, there = generator.sample(5, seed=9), loaded.sample(5, seed=9)
         assert np.array_equal(here.images, there.images)
+        assert here.fingerprint() == there.fingerprint(), "masks"
         assert here.records.equals(there.records) and here.card == there.card
     kinds = {path.suffix for path in (tmp_path / "kept").iterdir()}
     assert kinds <= {".safetensors", ".json"}
@@ -171,11 +185,11 @@ def test_what_cannot_be_drawn_is_refused(fitted, name, make_set):
 def test_what_cannot_be_fitted_is_refused(name, make_set):
     context = FitContext(seed=0, quiet=True)
     with pytest.raises(DataError, match="needs at least . training images, and 'blobs' has 0"):
-        new(name).fit(make_set().take([]), BUDGET, context)
-    if issubclass(GENERATORS.get(name), NoiseGenerator):
+        new(name).fit(training_set(name, make_set).take([]), BUDGET, context)
+    if issubclass(GENERATORS.get(name), TrainedGenerator):
         with pytest.raises(DataError, match="needs at least"):
-            new(name).fit(make_set(2), BUDGET, context)
-        odd = make_set(8, size=20)
+            new(name).fit(training_set(name, make_set, 2), BUDGET, context)
+        odd = training_set(name, make_set, 8, size=20)
         with pytest.raises(DataError, match="20 × 20"):
             new(name).fit(odd, BUDGET, context)
 
@@ -190,7 +204,7 @@ def test_sampling_before_fitting_is_refused(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_several_labels_give_unlabelled_or_true_labels(name, make_set):
-    real = make_set(24, labels=["normal", "ill"] * 12)
+    real = training_set(name, make_set, labels=["normal", "ill"] * 12)
     generator = new(name)
     generator.fit(real, BUDGET, FitContext(seed=0, quiet=True))
     drawn = generator.sample(4, seed=0)
@@ -201,14 +215,20 @@ def test_several_labels_give_unlabelled_or_true_labels(name, make_set):
 
 @pytest.mark.parametrize("name", [n for n in NAMES if GENERATORS.get(n).trains])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_parameter_gets_a_gradient(name, channels):
+def test_every_parameter_gets_a_gradient(name, channels, make_set):
     generator = new(name)
-    assert isinstance(generator, NoiseGenerator)
-    size = generator.sizes_px[0]
-    model = generator.build(size, channels)
+    assert isinstance(generator, TrainedGenerator)
+    images = training_set(name, make_set, 8, channels=channels)
+    model = generator.build_for(TrainedOn.describe(images))
     random = SeedTree(0).torch()
-    real = torch.rand(8, channels, size, size, generator=random) * 2 - 1
-    step = Step(real, model.draw_latents(8, random), lambda images: images, images_seen=0)
+    batches = Batches(images.images, 8, random, torch.device("cpu"), masks=images.masks)
+    step = Step(
+        batches.at(torch.arange(8)),
+        model.draw_latents(8, random),
+        lambda images: images,
+        images_seen=0,
+        masks=batches.masks_at(torch.arange(8)),
+    )
     updated = set()
     for phase in model.phases():
         losses = phase.losses(step)
@@ -242,10 +262,11 @@ def test_registry_entries_have_a_summary_and_a_source():
         assert entry.summary and entry.source
 
 
-def test_saved_generators_hold_no_discriminator(fitted, tmp_path):
+@pytest.mark.parametrize("name", [n for n in NAMES if GENERATORS.get(n).trains])
+def test_saved_generators_hold_no_discriminator(fitted, tmp_path, name):
     from safetensors import safe_open
 
-    generator, _ = fitted("dcgan")
+    generator, _ = fitted(name)
     generator.save(tmp_path)
     with safe_open(Path(tmp_path) / "generator.safetensors", framework="pt") as file:
-        assert all(key.startswith("generator/") for key in file.keys())  # noqa: SIM118
+        assert {key.split("/")[0] for key in file.keys()} <= {"generator", "masks"}  # noqa: SIM118

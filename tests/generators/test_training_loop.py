@@ -11,7 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-from medgain.generators import loop
 from medgain.generators.base import Budget, FitContext
 from medgain.generators.dcgan import Dcgan, DcganConfig, DcganModel
 from medgain.generators.loop import Trainer
@@ -115,7 +114,7 @@ def test_an_exploding_loss_is_a_failure(make_set):
 
 
 def test_equal_samples_are_a_failure(make_set, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "JUDGED_FROM_STEP", 20)
+    monkeypatch.setattr(DcganModel, "judged_from_step", 20)
     model = DcganModel(16, 1, CONFIG)
     first = model.draw_latents(1, torch.Generator().manual_seed(0))
     model.draw_latents = lambda count, random: first.expand(count, -1, -1, -1).clone()
@@ -139,11 +138,11 @@ def test_training_makes_samples_like_the_training_images(make_set):
     config = DcganConfig(width=8, batch_size=16, lr=1e-3, grid_kimg=100, checkpoint_kimg=100)
     run = trainer(real, DcganModel(16, 1, config), kimg=2.4, config=config)
     wanted = run.batches.at(torch.arange(64))
-    latents = run.look_latents
+    gallery = run.gallery
 
     def distance() -> float:
-        run._refresh_statistics()
-        return float((run.generate(latents).mean(0) - wanted.mean(0)).abs().mean())
+        gallery.refresh_statistics()
+        return float((gallery.generate(gallery.latents).mean(0) - wanted.mean(0)).abs().mean())
 
     before = distance()
     report = run.run()
@@ -231,6 +230,8 @@ def test_sixteen_bit_images_keep_their_depth(make_set):
     real = make_set(20, dtype="uint16")
     run = trainer(real)
     batch = run.batches.at(torch.arange(20))
-    stored = ((batch.double() + 1) / 2 * 65535).round().numpy().transpose(0, 2, 3, 1)
+    white = run.batches.max_value
+    assert white == real.images.max(), "the brightest pixel is 1, not the type's largest value"
+    stored = ((batch.double() + 1) / 2 * white).round().numpy().transpose(0, 2, 3, 1)
     assert np.abs(stored - real.images).max() <= 1
     assert batch.is_contiguous(memory_format=torch.channels_last)

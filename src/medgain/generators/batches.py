@@ -16,33 +16,53 @@ class Batches:
         images: uint8 or uint16, (N, H, W, C).
         batch_size: at most N.
         random: a CPU generator; the only source of the order.
+        masks: uint8, (N, H, W): those of the images, or None.
+        white: the stored value that becomes 1; the type's largest if None.
     """
 
     def __init__(
-        self, images: np.ndarray, batch_size: int, random: torch.Generator, device: torch.device
+        self,
+        images: np.ndarray,
+        batch_size: int,
+        random: torch.Generator,
+        device: torch.device,
+        *,
+        masks: np.ndarray | None = None,
+        white: int | None = None,
     ) -> None:
-        self.max_value = int(np.iinfo(images.dtype).max)
+        self.max_value = white or int(np.iinfo(images.dtype).max)
         integers = np.array(images, dtype=np.uint8 if images.dtype == np.uint8 else np.int32)
         self.images = torch.from_numpy(integers).to(device)
+        self.masks = None if masks is None else torch.from_numpy(np.array(masks)).to(device)
         self.batch_size = batch_size
         self.random = random
         self._order = torch.empty(0, dtype=torch.int64)
         self._position = 0
 
     def next(self) -> torch.Tensor:
-        """Return the next batch; an epoch's rest is filled up from the next epoch."""
+        """Return the images of the next rows."""
+        return self.at(self.next_rows())
+
+    def next_rows(self) -> torch.Tensor:
+        """Return the next batch's rows, (B,); an epoch's rest is filled up from the next epoch."""
         while self._position + self.batch_size > len(self._order):
             rest = self._order[self._position :]
             epoch = torch.randperm(len(self.images), generator=self.random)
             self._order, self._position = torch.cat([rest, epoch]), 0
         chosen = self._order[self._position : self._position + self.batch_size]
         self._position += self.batch_size
-        return self.at(chosen)
+        return chosen
 
     def at(self, indices: torch.Tensor) -> torch.Tensor:
         """Return the images at `indices` as (B, C, H, W) float32 in [-1, 1]."""
         stored = self.images[indices.to(self.images.device)]
         return stored.permute(0, 3, 1, 2).float().mul_(2 / self.max_value).sub_(1)
+
+    def masks_at(self, indices: torch.Tensor) -> torch.Tensor | None:
+        """Return the masks at `indices` as (B, H, W) int64, or None where there are none."""
+        if self.masks is None:
+            return None
+        return self.masks[indices.to(self.masks.device)].long()
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return what `restore` needs to go on with the same stream."""
@@ -54,9 +74,22 @@ class Batches:
         self.random.set_state(state["random"])
 
 
-def to_pixels(images: torch.Tensor, dtype: np.dtype) -> np.ndarray:
-    """Return (B, C, H, W) in [-1, 1] as stored pixels (B, H, W, C), rounded to nearest."""
-    max_value = int(np.iinfo(dtype).max)
+def stored_white(images: np.ndarray) -> int | None:
+    """Return the stored value that becomes 1: the largest that occurs in 16-bit images.
+
+    They often hold 10 or 12 bits, which would otherwise be a sliver of the range. None, the
+    type's largest, for 8-bit images.
+    """
+    return None if images.dtype == np.uint8 or not len(images) else max(int(images.max()), 1)
+
+
+def to_pixels(images: torch.Tensor, dtype: np.dtype, white: int | None = None) -> np.ndarray:
+    """Return (B, C, H, W) in [-1, 1] as stored pixels (B, H, W, C), rounded to nearest.
+
+    Args:
+        white: the stored value that 1 becomes; the type's largest if None.
+    """
+    max_value = white or int(np.iinfo(dtype).max)
     scaled = images.double().clamp(-1, 1).add(1).mul(max_value / 2).add(0.5).floor()
     pixels: np.ndarray = scaled.permute(0, 2, 3, 1).cpu().numpy().astype(dtype)
     return np.ascontiguousarray(pixels)

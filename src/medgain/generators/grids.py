@@ -19,3 +19,24 @@ def save_grid(path: Path, images: np.ndarray, *, white: float, columns: int = 8)
     png = to_png_bytes(grid(images, columns, largest=white))
     with atomic_path(path) as temporary:
         temporary.write_bytes(png)
+
+
+def save_pairs(
+    path: Path,
+    masks: np.ndarray,
+    synthetic: np.ndarray,
+    real: np.ndarray,
+    *,
+    white: float,
+    columns: int = 2,
+) -> None:
+    """Write mask | synthetic | real of each row beside each other, as `save_grid` does.
+
+    Args:
+        masks: (N, H, W), shown as grey levels; images are (N, H, W, C).
+        columns: triples side by side.
+    """
+    grey = masks.astype(np.float64) * (white / max(int(masks.max()), 1))
+    shown = np.repeat(grey[..., None], real.shape[3], axis=3).astype(real.dtype)
+    triples = np.stack([shown, synthetic, real], axis=1).reshape(-1, *real.shape[1:])
+    save_grid(path, triples, white=white, columns=3 * columns)

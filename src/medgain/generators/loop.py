@@ -15,20 +15,14 @@ import torch
 
 from medgain.augment.policy import resolve_policy
 from medgain.generators.base import Budget, FitContext, FitReport
-from medgain.generators.batches import Batches, to_pixels
+from medgain.generators.batches import Batches, stored_white
 from medgain.generators.costs import peak_memory_mb
-from medgain.generators.ema import Ema, standing_statistics
-from medgain.generators.grids import save_grid
+from medgain.generators.ema import Ema
 from medgain.generators.history import LOOK_KEYS, Counters, crossed, loss_names, write_losses
+from medgain.generators.looks import Looks
 from medgain.generators.state import load_run, save_run
-from medgain.generators.trainable import Phase, Step, Trainable, TrainingConfig, frozen
-from medgain.generators.watch import (
-    Diversity,
-    check_collapse,
-    check_losses,
-    check_weights,
-    diversity,
-)
+from medgain.generators.trainable import Pair, Phase, Step, Trainable, TrainingConfig, frozen
+from medgain.generators.watch import Diversity, check_collapse, check_losses, check_weights
 from medgain.runtime.device import autocast, resolve_precision
 from medgain.runtime.files import write_json
 from medgain.runtime.progress import Advance, progress
@@ -38,10 +32,6 @@ CHECKPOINT = "checkpoint.safetensors"
 LOSSES = "losses.csv"
 RUN = "run.json"
 LOG_EVERY_STEPS = 8
-LOOK_IMAGES = 64
-# a generator that has hardly begun draws near-equal noise; that is no collapse
-JUDGED_FROM_STEP = 300
-_STANDING_BATCHES = 8
 
 
 class Trainer:
@@ -50,6 +40,7 @@ class Trainer:
     Args:
         model: networks and losses; moved to the context's device.
         images: uint8 or uint16 (N, H, W, C), the training part.
+        masks: uint8 (N, H, W), those of the images, for models that are conditioned on them.
         identity: what determines the run, for the log and to refuse a foreign checkpoint.
         title: how messages call the run.
     """
@@ -64,16 +55,23 @@ class Trainer:
         *,
         identity: dict[str, Any],
         title: str,
+        masks: np.ndarray | None = None,
     ) -> None:
         self.model, self.config, self.budget, self.context = model, config, budget, context
-        self.title, self.dtype, self.white = title, images.dtype, float(images.max())
+        self.title = title
         self.precision = resolve_precision(context.device, context.precision)
         self.identity = {**identity, "precision": str(self.precision).removeprefix("torch.")}
         seeds = SeedTree(context.seed)
-        self.random = {name: seeds.child(name).torch() for name in ("latents", "augment")}
+        streams = ["latents", "augment", *(["jitter"] if model.jitter is not None else [])]
+        self.random = {name: seeds.child(name).torch() for name in streams}
         self.batch_size = min(config.batch_size, len(images))
         self.batches = Batches(
-            images, self.batch_size, seeds.child("batches").torch(), context.device
+            images,
+            self.batch_size,
+            seeds.child("batches").torch(),
+            context.device,
+            masks=masks,
+            white=stored_white(images),
         )
         self.policy = resolve_policy(config.discriminator_augment)
         model.to(context.device)
@@ -84,10 +82,14 @@ class Trainer:
         )
         self.phases = model.phases()
         self.optimisers = model.optimisers()
+        self.learning_rates = {
+            name: [group["lr"] for group in optimiser.param_groups]
+            for name, optimiser in self.optimisers.items()
+        }
         self.counters = Counters()
         self.window: dict[str, torch.Tensor] = {}  # sum and count since the last row
         self.looks: list[Diversity] = []
-        self._prepare_looks(images, seeds.child("look"))
+        self.gallery = Looks(model, self.ema.networks, self.batches, images, seeds.child("look"))
 
     def run(self) -> FitReport:
         """Train until the budget is spent; the averaged networks are then ready to sample.
@@ -104,7 +106,8 @@ class Trainer:
                 self._step()
                 self.counters.seconds = time.monotonic() - started
                 self._after_step(before, advance)
-        self._write()  # before the last row and look, which a longer run would not have here
+        self._write()  # before what follows, which a longer run would not have here
+        self._average(self.counters.step % self.model.average_every_steps)
         self._log_window(final=True)
         self._look(final=True)
         return FitReport(
@@ -116,15 +119,37 @@ class Trainer:
         )
 
     def _step(self) -> None:
-        device, counters = self.context.device, self.counters
+        device, counters, every = self.context.device, self.counters, self.model.average_every_steps
         latents = self.model.draw_latents(self.batch_size, self.random["latents"])
-        step = Step(self.batches.next(), latents.to(device), self._augment, counters.images_seen)
+        rows = self.batches.next_rows()
+        step = Step(
+            self.batches.at(rows),
+            latents.to(device),
+            self._augment,
+            counters.images_seen,
+            self.batches.masks_at(rows),
+            self._augment_pairs,
+        )
+        self._jitter(step)
+        self._set_learning_rates()
         for phase in self.phases:
             if counters.step % phase.every == 0:
                 self._update(phase, step)
         counters.step += 1
         counters.images_seen += self.batch_size
-        self.ema.update(counters.images_seen, self.batch_size)
+        if counters.step % every == 0:
+            self._average(every)
+
+    def _average(self, steps: int) -> None:
+        """Let the average take in the weights after `steps` further steps."""
+        if steps:
+            self.ema.update(self.counters.images_seen, steps * self.batch_size)
+
+    def _set_learning_rates(self) -> None:
+        factor = self.model.learning_rate_factor(min(self._share_done(), 1.0))
+        for name, optimiser in self.optimisers.items():
+            for group, rate in zip(optimiser.param_groups, self.learning_rates[name], strict=True):
+                group["lr"] = rate * factor
 
     def _update(self, phase: Phase, step: Step) -> None:
         optimiser = self.optimisers[phase.name]
@@ -146,6 +171,26 @@ class Trainer:
         parameters = self.policy.draw(len(images), size, self.random["augment"])
         # fp32 for both, so that neither precision nor applier tells real from synthetic images
         return self.policy.apply(images.float(), parameters, value_range=(-1.0, 1.0))
+
+    def _augment_pairs(self, images: torch.Tensor, masks: torch.Tensor) -> Pair:
+        if self.config.discriminator_augment is None:
+            return images, masks
+        size = (images.shape[-2], images.shape[-1])
+        parameters = self.policy.draw(len(images), size, self.random["augment"])
+        return self.policy.apply(images.float(), parameters, masks, value_range=(-1.0, 1.0))
+
+    def _jitter(self, step: Step) -> None:
+        policy = self.model.jitter
+        if policy is None:
+            return
+        size = (step.real.shape[-2], step.real.shape[-1])
+        parameters = policy.draw(len(step.real), size, self.random["jitter"])
+        if step.masks is None:
+            step.real = policy.apply(step.real, parameters, value_range=(-1.0, 1.0))
+        else:
+            step.real, step.masks = policy.apply(
+                step.real, parameters, step.masks, value_range=(-1.0, 1.0)
+            )
 
     def _after_step(self, kimg_before: float, advance: Advance) -> None:
         if self.counters.step % LOG_EVERY_STEPS == 0:
@@ -177,36 +222,14 @@ class Trainer:
         """Draw the fixed latents: check weights and variety, and write the sample grid."""
         kimg, history = self.counters.kimg, self.counters.history
         check_weights(self.title, kimg, self.model.networks)
-        self._refresh_statistics()
-        samples = self.generate(self.look_latents)
-        if self.context.folder is not None:
-            name = f"{kimg:09.2f}kimg.png"
-            pixels = to_pixels(samples, self.dtype)
-            save_grid(self.context.folder / "samples" / name, pixels, white=self.white)
-        look = diversity(samples, self.look_real)
+        folder = self.context.folder
+        look = self.gallery.look(folder and folder / "samples" / f"{kimg:09.2f}kimg.png")
         if not final or history.get("spread_kimg", [-1.0])[-1] != kimg:
             for key, value in zip(LOOK_KEYS, (kimg, look.spread, look.nearest), strict=True):
                 history.setdefault(key, []).append(value)
-        if self.counters.step >= JUDGED_FROM_STEP:
+        if self.counters.step >= self.model.judged_from_step:
             self.looks.append(look)
             check_collapse(self.title, kimg, self.looks, needed=1 if final else 2)
-
-    @torch.no_grad()
-    def generate(self, latents: torch.Tensor) -> torch.Tensor:
-        """Return fp32 images (B, C, H, W) in [-1, 1] from the averaged networks."""
-        return self.model.generate(self.ema.networks, latents.to(self.context.device))
-
-    def _refresh_statistics(self) -> None:
-        for network in self.ema.networks.values():
-            standing_statistics(network, lambda: [self.generate(z) for z in self.standing_latents])
-
-    def _prepare_looks(self, images: np.ndarray, seeds: SeedTree) -> None:
-        random, count = seeds.torch(), min(LOOK_IMAGES, len(images))
-        self.look_latents = self.model.draw_latents(LOOK_IMAGES, random)
-        self.look_real = self.batches.at(torch.randperm(len(images), generator=random)[:count])
-        self.standing_latents = [
-            self.model.draw_latents(LOOK_IMAGES, random) for _ in range(_STANDING_BATCHES)
-        ]
 
     def _begin(self) -> None:
         folder = self.context.folder
@@ -235,10 +258,14 @@ class Trainer:
             write_losses(self.context.folder / LOSSES, self.counters.history)
 
     def _finished(self) -> bool:
+        return self._share_done() >= 1
+
+    def _share_done(self) -> float:
+        """Return the share of the budget that is spent: of the limit that is nearest."""
         kimg, minutes = self.budget.kimg, self.budget.minutes
-        return (kimg is not None and self.counters.kimg >= kimg) or (
-            minutes is not None and self.counters.seconds >= minutes * 60
-        )
+        shares = [self.counters.kimg / kimg] if kimg is not None else []
+        shares += [self.counters.seconds / (minutes * 60)] if minutes is not None else []
+        return max(shares)
 
     def _note(self) -> str:
         history = self.counters.history

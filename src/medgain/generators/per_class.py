@@ -82,7 +82,13 @@ class PerClass(Generator):
         """Return `count` images with `labels`, or with labels drawn as in the training part."""
         if not self.generators:
             raise MedgainError(f"this {self.name} is not trained yet", "call fit or load first")
-        check_request(self.name, count, labels, self.labels, {"masks": masks, "sources": sources})
+        unused = {"sources": sources} | ({} if self.kind.condition == "mask" else {"masks": masks})
+        check_request(self.name, count, labels, self.labels, unused)
+        if masks is not None and len(masks) != count:
+            raise DataError(
+                f"{self.name} was asked for {count} images with {len(masks)} masks",
+                "give one mask per image",
+            )
         if labels is None:
             uniform = SeedTree(seed).child("labels").numpy().random(count)
             steps = np.cumsum(self.counts) / sum(self.counts)
@@ -93,7 +99,8 @@ class PerClass(Generator):
             where = np.flatnonzero(asked == label)
             if len(where):
                 below = SeedTree(seed).child("class", label).integer()
-                parts.append(self.generators[label].sample(len(where), seed=below))
+                own = masks.take(where) if masks is not None else None
+                parts.append(self.generators[label].sample(len(where), seed=below, masks=own))
                 places.append(where)
         joined = ImageSet.join(parts, name=parts[0].card.name)
         histories = [part.card.history[-1] for part in parts]

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from medgain.data.imageset import Card, ImageSet, Intensity
+from medgain.generators.batches import stored_white
 from medgain.runtime.errors import DataError
 
 
@@ -31,6 +32,8 @@ class TrainedOn(BaseModel):
     size_px: tuple[int, int]
     channels: int
     dtype: str
+    white: int | None = None  # the largest stored value, of 16-bit images
+    mask_classes: list[str] = []
 
     @classmethod
     def describe(cls, real: ImageSet) -> TrainedOn:
@@ -50,6 +53,8 @@ class TrainedOn(BaseModel):
             size_px=real.size_px,
             channels=real.channels,
             dtype=str(real.images.dtype),
+            white=stored_white(real.images),
+            mask_classes=real.card.mask_classes if real.masks is not None else [],
         )
 
     @property
@@ -73,8 +78,13 @@ def synthetic_set(
     sample_seed: int,
     trained_kimg: float | None = None,
     extra: dict[str, Sequence[Any]] | None = None,
+    masks: np.ndarray | None = None,
+    details: dict[str, Any] | None = None,
 ) -> ImageSet:
     """Return sampled `pixels` (N, H, W, C) as an image set that says where it comes from.
+
+    `masks` (N, H, W) are what the images were made from, for generators that take masks;
+    `details` say what else determined the sample.
 
     Ids and groups begin with a key of everything that determines the sample, so that sets from
     other runs, seeds or classes can be joined with it. Groups are one per image.
@@ -89,6 +99,7 @@ def synthetic_set(
         "fit_seed": fit_seed,
         "trained_kimg": trained_kimg,
         "sample_seed": sample_seed,
+        **(details or {}),
     }
     key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:10]
     ids = [f"synthetic-{generator}-{key}-{number:06d}" for number in range(len(pixels))]
@@ -102,6 +113,7 @@ def synthetic_set(
         licence=trained_on.licence,
         groups_known=True,
         group_rule="one group per synthetic image",
+        mask_classes=trained_on.mask_classes if masks is not None else [],
         intensity=trained_on.intensity,
         notes=[f"synthetic images: made by {generator} from {trained_on.origin} ones"],
     ).after("sample", images=len(pixels), **made_by)
@@ -113,6 +125,7 @@ def synthetic_set(
         image_ids=ids,
         sources=[generator] * len(pixels),
         extra=extra,
+        masks=masks,
     )
 
 
@@ -151,7 +164,7 @@ def check_request(
     for name, value in unused.items():
         if value is not None:
             raise DataError(
-                f"{generator} draws from noise and takes no {name}",
+                f"{generator} takes no {name}",
                 f"leave {name} out, or use a generator that is conditioned on them",
             )
     if labels is None:

@@ -12,9 +12,11 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from medgain.augment.policy import Policy
 from medgain.generators.base import GeneratorConfig
 
 Losses = Mapping[str, torch.Tensor]
+Pair = tuple[torch.Tensor, torch.Tensor]
 
 
 class TrainingConfig(GeneratorConfig):
@@ -56,6 +58,8 @@ class Step:
         latents: (B, …) float32, as the model's `draw_latents` gives them.
         augment: applies the discriminator's policy to (B, C, H, W) in [-1, 1]; differentiable.
         images_seen: real images shown before this step.
+        masks: (B, H, W) int64, those of `real`; None where the training part has none.
+        augment_pairs: as `augment`, for images and their masks alike.
         memo: tensors that a phase leaves for a later one (the synthetic batch, for instance).
     """
 
@@ -63,6 +67,11 @@ class Step:
     latents: torch.Tensor
     augment: Callable[[torch.Tensor], torch.Tensor]
     images_seen: int
+    masks: torch.Tensor | None = None
+    augment_pairs: Callable[[torch.Tensor, torch.Tensor], Pair] = lambda images, masks: (
+        images,
+        masks,
+    )
     memo: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
@@ -89,12 +98,20 @@ class Trainable(ABC):
     Attributes:
         networks: trained side by side; all are saved in checkpoints.
         averaged: the networks of which an exponential moving average is kept.
+        average_every_steps: how often the average takes in the weights.
+        look_images: how many samples a look at the run draws.
+        judged_from_step: before this step near-equal samples are no collapse.
+        jitter: changes training images and their masks alike before a step, or None.
         loss_limit: a loss whose mean over a logging window is beyond this has exploded.
     """
 
     networks: dict[str, nn.Module]
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
-    loss_limit: ClassVar[float] = 100.0
+    average_every_steps: ClassVar[int] = 1
+    look_images: ClassVar[int] = 64
+    judged_from_step: ClassVar[int] = 300
+    loss_limit: float = 100.0
+    jitter: Policy | None = None
 
     @abstractmethod
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
@@ -108,8 +125,22 @@ class Trainable(ABC):
     def draw_latents(self, count: int, random: torch.Generator) -> torch.Tensor:
         """Return `count` latents, drawn from `random` (a CPU generator) on the CPU."""
 
-    def generate(self, networks: Mapping[str, nn.Module], latents: torch.Tensor) -> torch.Tensor:
-        """Return images (B, C, H, W) in [-1, 1] made from `latents` by `networks`."""
+    def learning_rate_factor(self, done: float) -> float:
+        """Return what the learning rates are multiplied by when `done` (0 to 1) of the budget is
+        spent."""
+        return 1.0
+
+    def generate(
+        self,
+        networks: Mapping[str, nn.Module],
+        latents: torch.Tensor,
+        masks: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return images (B, C, H, W) in [-1, 1] made from `latents` by `networks`.
+
+        Args:
+            masks: (B, H, W) int64, for generators that are conditioned on them.
+        """
         images: torch.Tensor = networks["generator"](latents)
         return images
 
