@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from medgain.data.imageset import ImageSet
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +34,16 @@ def phantom(
     options = parse_overrides(settings)
     made = PHANTOMS.get(kind).make(count, size_px=size, seed=seed, **options)
     made.save(out, overwrite=overwrite)
-    counts = made.records["label"].value_counts().sort_index()
-    classes = ", ".join(f"{number:,} {label}" for label, number in counts.items())
     groups = made.records["group"].nunique()
-    typer.echo(f"{out}: {len(made):,} {kind} phantoms of {groups:,} made-up patients ({classes})")
+    summary = f"{out}: {len(made):,} {kind} phantoms of {groups:,} made-up patients"
+    typer.echo(f"{summary} ({', '.join(_content(made))})")
+
+
+def _content(made: ImageSet) -> list[str]:
+    """Return how many images each class has, or in how many each mask class is seen."""
+    counts = made.records["label"].value_counts().sort_index()
+    found = [f"{number:,} {label}" for label, number in counts.items() if label]
+    if made.masks is not None:
+        for code, name in enumerate(made.card.mask_classes, start=1):
+            found.append(f"{name} in {int((made.masks == code).any(axis=(1, 2)).sum()):,}")
+    return found
