@@ -50,3 +50,41 @@ def make_images() -> MakeImages:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_masked() -> MakeImages:
+    def make(
+        count: int = 40,
+        *,
+        classes: tuple[str, ...] = ("kidney", "tumour"),
+        channels: int = 1,
+        size_px: tuple[int, int] = (32, 32),
+        dtype: str = "uint8",
+        empty: bool = False,
+        extra: dict[str, list[float]] | None = None,
+        seed: int = 0,
+    ) -> ImageSet:
+        """Noise with a bright rectangle for class 1 and a darker one inside it for class 2;
+        two images to a group."""
+        rng = np.random.default_rng(seed)
+        height, width = size_px
+        images = rng.uniform(0.0, 0.2, (count, height, width, channels))
+        masks = np.zeros((count, height, width), np.uint8)
+        for image, mask in zip(images, masks, strict=True):
+            top, left = rng.integers(1, height // 3), rng.integers(1, width // 3)
+            image[top : top + height // 2, left : left + width // 2] += 0.7
+            mask[top : top + height // 2, left : left + width // 2] = 1
+            if len(classes) > 1:
+                inner = np.s_[top + 3 : top + height // 2 - 3, left + 3 : left + width // 2 - 3]
+                image[inner] -= 0.35
+                mask[inner] = 2
+        return ImageSet.from_arrays(
+            (images * np.iinfo(dtype).max).astype(dtype),
+            masks=np.zeros_like(masks) if empty else masks,
+            groups=[f"case{i // 2}" for i in range(count)],
+            extra=extra,
+            card=Card(name="rectangles", mask_classes=list(classes)),
+        )
+
+    return make
