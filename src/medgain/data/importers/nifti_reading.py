@@ -102,7 +102,8 @@ def _load(path: Path) -> Any:
     except PermissionError:
         raise UnreadableImageError("permission denied") from None
     except Exception as error:  # nibabel raises whatever it likes on damaged files
-        raise UnreadableImageError(f"not a NIfTI file ({_first_line(error)})") from None
+        reason = _first_line(error).replace(f"{path.parent}/", "")
+        raise UnreadableImageError(f"not a NIfTI file ({reason})") from None
     if not isinstance(image, nibabel.Nifti1Pair):
         raise UnreadableImageError(f"a {type(image).__name__}, not a NIfTI file")
     return image
