@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from medgain.assess.consistency import Outlined
 from medgain.assess.extractors import TASK_STEPS, Extractor, open_extractor
 from medgain.assess.score_fidelity import KINDS, NEIGHBOURS, SPLITS, fidelity
+from medgain.assess.score_networks import train_networks, untrained
 from medgain.assess.score_options import assign_weights, is_backbone, parse_features
 from medgain.assess.score_parts import (
     RealParts,
@@ -23,9 +25,9 @@ from medgain.assess.score_parts import (
     shared_classes,
     with_classes,
 )
-from medgain.assess.score_training import train_and_test
-from medgain.assess.score_twosample import choose_units, linear_test, network_test
+from medgain.assess.score_twosample import choose_units, linear_test
 from medgain.assess.score_wording import (
+    consistency_sentences,
     headline,
     scope_sentence,
     score_sentence,
@@ -41,7 +43,6 @@ from medgain.runtime.version import __version__
 FORMAT_VERSION = 1
 LIMIT_IMAGES = 5_000
 REPEATS = 3
-NETWORK_STEPS = 200
 
 
 def score(
@@ -58,6 +59,7 @@ def score(
     limit: int = LIMIT_IMAGES,
     training: bool = True,
     quiet: bool = True,
+    on_outlined: Callable[[Mapping[str, Outlined]], None] = lambda outlined: None,
 ) -> dict[str, Any]:
     """Return everything that `score.json` holds (docs/reference/score.md).
 
@@ -72,8 +74,10 @@ def score(
         steps: of each classifier that is trained for `task`, TSTR and TRTS.
         repeats: trainings of each of TSTR's classifiers; 0 leaves TSTR out.
         limit: images of each set that are compared at most, drawn by `seed`.
-        training: whether to train networks beside the extractors (TSTR, pixel test).
+        training: whether to train networks beside the extractors (TSTR, pixel test, and the
+            segmenter that checks masks).
         quiet: no progress.
+        on_outlined: is given what that segmenter found, by side ("synthetic", "real").
 
     Raises:
         ConfigError: unknown features, or weights missing or unfit: before any work.
@@ -98,28 +102,19 @@ def score(
         if not quiet:
             log(f"scoring by {name}")
         blocks.append(_by_extractor(extractor, held_out, shown, seeds, units))
-    pixel_test: dict[str, Any] = {"reason": "networks are not trained in this run"}
-    trained: dict[str, Any] = {"reason": "networks are not trained in this run"}
+    networks: dict[str, Any] = untrained(shown)
     if training:
-        pixel_test = network_test(
-            held_out.take(units[0]),
-            shown.take(units[1]),
-            seeds.child("two-sample", "pixels"),
-            steps=min(NETWORK_STEPS, steps),
-            device=device,
-        )
-    if training and repeats > 0:
-        if not quiet:
-            log(f"training {2 * repeats} classifiers of {steps:,} steps")
-        trained = train_and_test(
+        networks |= train_networks(
             parts.train,
             held_out,
             shown,
-            seeds=seeds.child("training"),
+            units,
+            seeds=seeds,
             repeats=repeats,
             steps=steps,
             device=device,
-            advance=lambda count, note: None if quiet else log(note),
+            say=(lambda note: None) if quiet else log,
+            on_outlined=on_outlined,
         )
     result = {
         "format_version": FORMAT_VERSION,
@@ -131,8 +126,7 @@ def score(
         "splits": SPLITS,
         "kinds": [vars(kind) for kind in KINDS],
         "features": blocks,
-        "pixel_test": pixel_test,
-        "training": trained,
+        **networks,
         "notes": notes,
     }
     return result | {
@@ -151,7 +145,8 @@ def sentences(result: Mapping[str, Any], *, by_class: bool = True) -> list[str]:
         said += [scope_sentence(block["name"], scope) for scope in scopes]
         said.append(two_sample_sentence(block["name"], block["scopes"][0]["two_sample"]))
     said.append(two_sample_sentence("pixels", result["pixel_test"]))
-    return said + training_sentences(result["training"])
+    said += training_sentences(result["training"])
+    return said + consistency_sentences(result.get("consistency"), by_class=by_class)
 
 
 def _open_all(

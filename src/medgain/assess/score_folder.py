@@ -1,12 +1,14 @@
-"""The folder that `medgain score` writes: score.json, and pictures of both sets for the page."""
+"""The folder that `medgain score` writes: score.json, and pictures for the page."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from medgain.assess.consistency import Outlined, draw_pairs
 from medgain.assess.score import score
 from medgain.assess.score_parts import divide
 from medgain.data.imageset import ImageSet
@@ -15,6 +17,7 @@ from medgain.runtime.seeds import SeedTree
 
 SCORE_NAME = "score.json"
 SHEETS_NAME = "score-sheets.npz"
+PAIRS_NAME = "score-pairs.npz"
 SHEET_IMAGES = 16
 
 
@@ -26,12 +29,16 @@ def score_to_folder(
     Args:
         options: those of `medgain.assess.score.score`.
     """
-    result = score(real, synthetic, **options)
     seed = int(options.get("seed", 0))
+
+    def keep_pairs(outlined: Mapping[str, Outlined]) -> None:
+        if outlined:
+            _save(folder / PAIRS_NAME, draw_pairs(outlined, SeedTree(seed).child("score")))
+
+    result = score(real, synthetic, **options, on_outlined=keep_pairs)
     held_out = divide(real, options.get("real_split"), seed).held_out
     sheets = draw_sheets(held_out, synthetic, seed)
-    with atomic_path(folder / SHEETS_NAME) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **sheets)
+    _save(folder / SHEETS_NAME, sheets)
     write_json(folder / SCORE_NAME, result)
     return read_json(folder / SCORE_NAME)
 
@@ -55,3 +62,8 @@ def draw_sheets(held_out: ImageSet, synthetic: ImageSet, seed: int) -> dict[str,
             if len(chosen):
                 found[f"{kind}/{label}"] = np.asarray(images.images[np.sort(chosen)])
     return found
+
+
+def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)

@@ -83,7 +83,7 @@ def train_and_test(
                     tested[name].thresholds.append(fitted.threshold)
             advance(1, f"classifier on {source} images")
     rng = seeds.child("bootstrap").numpy()
-    weights = {on: _group_weights(images, rng) for on, images in tests.items()}
+    weights = {on: group_weights(images, rng) for on, images in tests.items()}
     found = {name: _summary(tested[name], weights[on]) for name, (_, on) in RUNS.items()}
     gap = {
         metric: _estimate(
@@ -214,7 +214,7 @@ def _public(block: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _group_weights(images: ImageSet, rng: np.random.Generator) -> np.ndarray:
+def group_weights(images: ImageSet, rng: np.random.Generator) -> np.ndarray:
     """Return (BOOTSTRAP, N): how often each image is in each resample of whole groups."""
     _, codes = np.unique(images.groups.astype(str), return_inverse=True)
     count = int(codes.max()) + 1

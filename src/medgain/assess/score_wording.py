@@ -87,6 +87,46 @@ def training_sentences(block: dict[str, Any]) -> list[str]:
     ]
 
 
+def consistency_sentences(block: dict[str, Any] | None, *, by_class: bool = True) -> list[str]:
+    """Return how well synthetic images fit their masks; nothing for sets without masks."""
+    if block is None:
+        return []
+    if "reason" in block:
+        return [f"Whether images fit their masks: not checked, for {block['reason']}."]
+    names = [f"dice[{name}]" for name in block["mask_classes"]]
+    if len(names) == 1 or not by_class:
+        names = []
+    return [_fit_sentence(name, block["scores"][name]) for name in ("dice", *names)]
+
+
+def _fit_sentence(name: str, score: dict[str, Any]) -> str:
+    of = name.partition("[")[2][:-1]
+    where = f"{of}: " if of else ""
+    own, other, gap = score["synthetic"], score["real"], score["gap"]
+    if not (math.isfinite(own["value"]) and math.isfinite(other["value"])):
+        return (
+            f"Whether images fit their masks, {of or 'all classes'}: undefined, for a class is in"
+            " no mask."
+        )
+    if gap["ci_high"] < 0:
+        verdict = "Synthetic images fit their masks less well than real ones do"
+    elif gap["ci_low"] > 0:
+        verdict = "Synthetic images are easier to outline than real ones are"
+    else:
+        verdict = "Found no difference in how synthetic and real images fit their masks"
+    return (
+        f"{verdict}: {where}a segmenter trained on real pairs reaches Dice {_interval(own)} on"
+        f" synthetic images, {_interval(other)} on held-out real ones; difference"
+        f" {_points({'mean': gap['value'], **gap}, 'one group')}."
+    )
+
+
+def _interval(block: dict[str, Any]) -> str:
+    if not math.isfinite(block["ci_low"]):
+        return f"{block['value']:.3f} (one group: no interval)"
+    return f"{block['value']:.3f} ({block['ci_low']:.3f} to {block['ci_high']:.3f})"
+
+
 def headline(result: dict[str, Any]) -> str:
     """Return the answer in one sentence: the first extractor's word, then what training says."""
     first = result["features"][0]
@@ -105,7 +145,14 @@ def headline(result: dict[str, Any]) -> str:
             else f"Synthetic images differ from held-out real ones no more than real ones do from"
             f" each other by {name}: {kd}"
         )
-    block = result["training"]
+    block, fit = result["training"], result.get("consistency") or {"reason": "no masks"}
+    if "reason" not in fit and math.isfinite(fit["scores"]["dice"]["gap"]["value"]):
+        dice = fit["scores"]["dice"]
+        said += (
+            f". A segmenter trained on real pairs finds their masks with Dice"
+            f" {dice['synthetic']['value']:.3f}, those of real images with"
+            f" {dice['real']['value']:.3f}"
+        )
     if "reason" in block:
         return said + "."
     return (
@@ -134,11 +181,11 @@ def _measured(block: dict[str, Any]) -> str:
     return f"{block['mean']:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _points(block: dict[str, Any]) -> str:
+def _points(block: dict[str, Any], one: str = "one repeat") -> str:
     def signed(value: float) -> str:
         return f"{MINUS if value < 0 else '+'}{abs(100 * value):.1f}"
 
     if not math.isfinite(block["ci_low"]):
-        return f"{signed(block['mean'])} points (one repeat: no interval)"
+        return f"{signed(block['mean'])} points ({one}: no interval)"
     low, high = signed(block["ci_low"]), signed(block["ci_high"])
     return f"{signed(block['mean'])} points (95 % interval {low} to {high})"

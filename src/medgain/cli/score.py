@@ -31,12 +31,14 @@ def score(
         "--real-split",
         help="Held-out part: test, val, half or all (default: test where there is one, else half).",
     ),
-    steps: int = typer.Option(600, "--steps", min=1, help="Steps of each classifier trained."),
+    steps: int = typer.Option(600, "--steps", min=1, help="Steps of each network trained."),
     repeats: int = typer.Option(
         3, "--repeats", min=0, help="Trainings per classifier of TSTR; 0 leaves it out."
     ),
     no_training: bool = typer.Option(
-        False, "--no-training", help="Leave out TSTR and the test by a CNN on the pixels."
+        False,
+        "--no-training",
+        help="Train no network: no TSTR, no test on pixels, no check of masks.",
     ),
     limit: int = typer.Option(
         5_000, "--limit", min=20, help="Images of each set that are compared at most."
