@@ -21,7 +21,6 @@ from medgain.report.wording import (
     p_relation,
     plural,
     points,
-    score,
     share,
     unit_name,
 )
@@ -41,7 +40,7 @@ def answer(frame: Frame) -> Block:
             groups.append(
                 {
                     "title": frame.fraction_line(fraction),
-                    "reference": _reference_line(frame, chosen[0]),
+                    "reference": _reference_line(frame, chosen),
                     "rows": [_verdict_row(frame, row) for row in ordered],
                 }
             )
@@ -139,8 +138,13 @@ def primary_rows(frame: Frame) -> list[dict[str, Any]]:
     ]
 
 
-def _reference_line(frame: Frame, row: dict[str, Any]) -> str:
-    return f"{frame.heading()} of {frame.files.reference}: {score(row.get('reference_mean'))}"
+def _reference_line(frame: Frame, rows: list[dict[str, Any]]) -> str:
+    """Return the reference's own score; an arm's failed cells take from the pairs it shares."""
+    row = max(rows, key=lambda row: number(row.get("repeats")) or 0)
+    metric = frame.files.metric
+    unit = frame.unit(metric)
+    shown = frame.value(metric, row.get("reference_mean")) + (f" {unit}" if unit else "")
+    return f"{frame.heading()} of {frame.files.reference}: {shown}"
 
 
 def _verdict_row(frame: Frame, row: dict[str, Any]) -> Block:
@@ -149,7 +153,7 @@ def _verdict_row(frame: Frame, row: dict[str, Any]) -> Block:
         passed = control_passed(row)
         sign, kind = {True: ("✓", "passed"), False: ("✗", "hurts"), None: ("?", "open")}[passed]
         word = {True: "passed", False: "failed", None: "not checked"}[passed]
-        return _line(frame, row, sign, kind, word, control_sentence(row))
+        return _line(frame, row, sign, kind, word, control_sentence(row, frame.unit(row["metric"])))
     verdict = row.get("verdict", "no evidence")
     if number(row.get("gain")) is None:
         sentence = row.get("sentence") or "It could not be compared."

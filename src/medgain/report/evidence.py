@@ -18,6 +18,7 @@ from medgain.report.scoring import (
     roc_grid,
     summary,
 )
+from medgain.report.structures import mean_sd, metric_columns
 from medgain.report.wording import count, metric_name, plural, score
 
 _STEPS_SHOWN = 60
@@ -45,7 +46,10 @@ def score_tables(frame: Frame) -> list[Block]:
                     "arm": arm,
                     "swatch": frame.swatches[arm],
                     "cells": f"{mine['cell'].nunique()} of {len(planned)}",
-                    "values": [_mean_sd(value) for value in values],
+                    "values": [
+                        mean_sd(frame, metric, value)
+                        for metric, value in zip(frame.overall_metrics, values, strict=True)
+                    ],
                 }
             )
         if scores.empty:
@@ -55,15 +59,8 @@ def score_tables(frame: Frame) -> list[Block]:
 
 
 def metric_heads(frame: Frame) -> list[Block]:
-    """Return the heads of the score tables: name, direction and meaning of each metric."""
-    return [
-        {
-            "name": metric_name(metric),
-            "lower": not frame.higher_is_better(metric),
-            "summary": frame.metric_line(metric),
-        }
-        for metric in frame.overall_metrics
-    ]
+    """Return the heads of the score tables."""
+    return metric_columns(frame, frame.overall_metrics)
 
 
 def class_views(frame: Frame) -> list[Block]:
@@ -158,7 +155,7 @@ def curve_name(name: str) -> str:
     """Return a curve's name in words: "val_loss" → "validation loss"."""
     words = {"val": "validation", "train": "training", "lr": "learning rate"}
     parts = [words.get(part, part) for part in name.split("_")]
-    return " ".join(metric_name(part) if part in ("auroc", "f1") else part for part in parts)
+    return " ".join(metric_name(part) if part in ("auroc", "f1", "iou") else part for part in parts)
 
 
 def _scored(rows: pd.DataFrame, classes: list[str], positive: str | None) -> list[CellScores]:
@@ -254,12 +251,6 @@ def _cells(frame: Frame, arm: str, fraction: float) -> list[dict[str, Any]]:
         for cell in frame.files.cells
         if cell.get("arm") == arm and float(cell.get("fraction", -1)) == fraction
     ]
-
-
-def _mean_sd(values: pd.Series) -> tuple[str, str]:
-    if not len(values):
-        return "–", ""
-    return score(values.mean()), score(values.std(ddof=1)) if len(values) > 1 else ""
 
 
 def _floats(values: Any) -> np.ndarray | None:

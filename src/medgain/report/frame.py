@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from medgain.metrics import METRICS
 from medgain.report.loading import StudyFiles
 from medgain.report.svg import Style, arm_styles, swatch
-from medgain.report.wording import NONE, count, metric_name, share
+from medgain.report.units import known_metric, metric_unit, metric_value
+from medgain.report.wording import NONE, count, metric_name, share, split_metric
 
 Block = dict[str, Any]
 
@@ -47,6 +47,27 @@ class Frame:
         whole = [name for name in self.metrics if not name.endswith("]")]
         return whole or self.metrics
 
+    @property
+    def segmentation(self) -> bool:
+        """Tell whether the study's task is segmentation."""
+        return self.files.verdict.get("task") == "segmentation"
+
+    @property
+    def grouped(self) -> bool:
+        """Tell whether images have known groups (patients); else a case is an image."""
+        return self.files.card.get("groups_known") is not False
+
+    @property
+    def mask_classes(self) -> list[str]:
+        """Return the foreground classes of the masks; value k is the class at k − 1."""
+        named = self.files.verdict.get("mask_classes") or self.files.card.get("mask_classes")
+        return [str(name) for name in named or []]
+
+    def repeats_the_whole(self, metric: str) -> bool:
+        """Tell whether this is a metric of the one class, equal to that of the whole."""
+        base, owner = split_metric(metric)
+        return bool(owner) and len(self.mask_classes) == 1 and base in self.metrics
+
     @cached_property
     def real_images(self) -> dict[float, float]:
         """Return the real images (training and validation) at each fraction, mean over cells."""
@@ -63,18 +84,23 @@ class Frame:
 
     def unit(self, metric: str) -> str:
         """Return a metric's unit: "" for a pure number, whose gains are told in points."""
-        return METRICS.get(metric).unit if metric in METRICS else ""
+        return metric_unit(metric)
 
     def higher_is_better(self, metric: str) -> bool:
         """Return a metric's direction; the verdict says the primary one's."""
-        if metric in METRICS:
-            return METRICS.get(metric).higher_is_better
+        known = known_metric(metric)
+        if known:
+            return known.higher_is_better
         return bool(self.files.verdict.get("higher_is_better", True))
 
     def metric_line(self, metric: str) -> str:
         """Return what a metric measures."""
-        entries = {entry.name: entry.summary for entry in METRICS}
-        return entries.get(metric, "")
+        known = known_metric(metric)
+        return known.summary if known else ""
+
+    def value(self, metric: str, value: Any) -> str:
+        """Return a metric's value: three digits of a pure number, one of pixels or millimetres."""
+        return metric_value(metric, value)
 
     def fraction_line(self, fraction: float) -> str:
         """Return "5 % of the training data · 261 real images"."""

@@ -16,16 +16,23 @@ from medgain.report.wording import (
     number,
     p_value,
     points,
-    score,
     share,
+    split_metric,
     unit_name,
 )
 
+_FEW_CLASSES = 4
+
 
 def forests(frame: Frame) -> Block:
-    """Return the forest plots: the primary metric on every test set, then all other metrics."""
+    """Return the forest plots: the primary metric on every test set, then all other metrics.
+
+    The primary metric of each class stands beside it, where there are a few classes.
+    """
     plots: dict[bool, list[Block]] = {True: [], False: []}
-    for metric in frame.metrics:
+    shown = [name for name in frame.metrics if not frame.repeats_the_whole(name)]
+    few = 1 < len(frame.mask_classes) <= _FEW_CLASSES
+    for metric in sorted(shown, key=lambda name: _of_primary(frame, name), reverse=True):
         for test_set in frame.files.test_sets:
             rows = [
                 row
@@ -33,8 +40,14 @@ def forests(frame: Frame) -> Block:
                 if row["metric"] == metric and row["test_set"] == test_set
             ]
             if any(number(row.get("gain")) is not None for row in rows):
-                plots[metric == frame.files.metric].append(_forest(frame, rows, metric, test_set))
+                primary = metric == frame.files.metric or (few and _of_primary(frame, metric))
+                plots[primary].append(_forest(frame, rows, metric, test_set))
     return {"primary": plots[True], "others": plots[False]}
+
+
+def _of_primary(frame: Frame, metric: str) -> bool:
+    """Tell whether this is the primary metric or that of one class."""
+    return split_metric(metric)[0] == split_metric(frame.files.metric)[0]
 
 
 def _forest(frame: Frame, rows: list[dict[str, Any]], metric: str, test_set: str) -> Block:
@@ -87,7 +100,9 @@ def exchange(frame: Frame) -> Block | None:
         return None
     arms = [arm for arm in frame.files.arms if any(p.arm == arm for p in points_)]
     reference = [p for p in points_ if p.arm == frame.files.reference]
-    spoken = "; ".join(f"{count(p.images)} images: {score(p.mean)}" for p in reference)
+    metric = frame.files.metric
+    means = [f"{count(p.images)} images: {frame.value(metric, p.mean)}" for p in reference]
+    spoken = "; ".join(means)
     alternative = (
         f"{frame.heading()} against number of real images. {frame.files.reference}: {spoken}. "
         "Every value is in the table of scores."
@@ -102,7 +117,7 @@ def exchange(frame: Frame) -> Block | None:
             "swatch": frame.swatches[row["arm"]],
             "images": count(frame.real_images.get(float(row["fraction"]))),
             "fraction": share(row["fraction"]),
-            "score": score(row.get("mean")),
+            "score": frame.value(metric, row.get("mean")),
             "worth": worth_text(row) or "–",
         }
         for row in rows

@@ -13,7 +13,8 @@ from medgain.runtime.errors import DataError, MedgainError
 from medgain.runtime.files import read_json
 
 RESULT_COLUMNS = ("cell", "arm", "fraction", "fold", "repeat", "test_set", "metric", "value")
-PREDICTION_COLUMNS = ("cell", "arm", "fraction", "fold", "repeat", "test_set", "label")
+PREDICTION_COLUMNS = ("cell", "arm", "fraction", "fold", "repeat", "test_set")
+_OF_TASK = {"classification": ("label",), "segmentation": ("image_id", "group")}
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class StudyFiles:
     cells: list[dict[str, Any]]
     generators: list[dict[str, Any]]
     policies: list[dict[str, Any]]
+    panels: dict[str, Any]
 
     @property
     def reference(self) -> str:
@@ -103,6 +105,7 @@ def read_study(folder: Path) -> StudyFiles:
     verdict = _json(folder / "verdict.json")
     if not isinstance(verdict, dict):
         raise DataError(f"{folder / 'verdict.json'} holds no verdict", "make it again")
+    columns = (*PREDICTION_COLUMNS, *_OF_TASK.get(str(verdict.get("task")), ()))
     plan_path = folder / "plan.yaml"
     plan_text = plan_path.read_text(encoding="utf-8") if plan_path.is_file() else ""
     return StudyFiles(
@@ -113,15 +116,25 @@ def read_study(folder: Path) -> StudyFiles:
         environment=_json(folder / "environment.json") or {},
         dataset=_json(folder / "dataset.json") or {},
         results=_table(folder / "results.parquet", RESULT_COLUMNS),
-        predictions=_table(folder / "predictions.parquet", PREDICTION_COLUMNS),
+        predictions=_table(folder / "predictions.parquet", columns),
         cells=_many(folder, "cells/*/cell.json"),
         generators=_generators(folder),
         policies=_json(folder / "policies.json") or [],
+        panels=_panels(folder / "panels.json"),
     )
 
 
 def _json(path: Path) -> Any:
     return read_json(path) if path.is_file() else None
+
+
+def _panels(path: Path) -> dict[str, Any]:
+    found = _json(path)
+    if found is None:
+        return {}
+    if not isinstance(found, dict) or not isinstance(found.get("cases", []), list):
+        raise DataError(f"{path} lists no cases", "run the study again with --resume")
+    return found
 
 
 def _many(folder: Path, pattern: str) -> list[dict[str, Any]]:

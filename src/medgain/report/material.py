@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from medgain.report.charts import Line, line_chart
 from medgain.report.evidence import curve_name, mean_curves
 from medgain.report.frame import Block, Frame
+from medgain.report.mask_pictures import in_pairs, masks_of, overlaid
 from medgain.report.pictures import contact_sheet, fit_sheets, load_arrays, png, to_8bit
 from medgain.report.svg import Style
 from medgain.report.wording import count, plural, seconds
@@ -43,7 +44,8 @@ def _first_good(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _sheet(stage: dict[str, Any], limit_bytes: int) -> Block:
     arrays = load_arrays(stage["_folder"] / "sheet.npz")
     real, synthetic = arrays.get("real"), arrays.get("synthetic")
-    label = stage.get("label") or "all classes"
+    paired = "synthetic_masks" in arrays
+    label = stage.get("label") or ("images with masks" if paired else "all classes")
     block: Block = {
         "title": f"{stage.get('generator')} · {label}",
         "facts": (
@@ -58,7 +60,12 @@ def _sheet(stage: dict[str, Any], limit_bytes: int) -> Block:
         "shown": 0,
     }
     if _pictures(real) and _pictures(synthetic):
-        fitted = fit_sheets(to_8bit(real, synthetic), limit_bytes)
+        masks = (arrays.get("real_masks"), arrays.get("synthetic_masks"))
+        stacks = [
+            in_pairs(stack, mask) if masks_of(mask, stack) else stack
+            for stack, mask in zip(to_8bit(real, synthetic), masks, strict=True)
+        ]
+        fitted = fit_sheets(stacks, limit_bytes)
         if fitted:
             block["sheets"], block["shown"] = fitted
     return block
@@ -103,6 +110,8 @@ def policy_examples(frame: Frame, budget_bytes: int) -> list[Block]:
         pairs: list[str] = []
         if _pictures(before) and _pictures(after):
             first, second = to_8bit(before, after)
+            first = _with_masks(first, arrays.get(f"{index}_before_masks"))
+            second = _with_masks(second, arrays.get(f"{index}_after_masks"))
             pairs = _pairs(first, second, limit)
         blocks.append(
             {
@@ -119,6 +128,10 @@ def policy_examples(frame: Frame, budget_bytes: int) -> list[Block]:
             }
         )
     return blocks
+
+
+def _with_masks(images: Any, masks: Any) -> Any:
+    return overlaid(images, masks) if masks_of(masks, images) else images
 
 
 def policy_name(policy: Any) -> str:

@@ -10,14 +10,17 @@ from typing import Any
 from markupsafe import Markup
 
 from medgain.report.answer import answer
+from medgain.report.distributions import distribution_views
 from medgain.report.evidence import class_views, metric_heads, score_tables, training_views
 from medgain.report.frame import Frame
 from medgain.report.gains import exchange, forests
 from medgain.report.ledger import costs, failures
 from medgain.report.loading import read_study
 from medgain.report.material import generator_sheets, policy_examples
+from medgain.report.panels import pictures
 from medgain.report.rendering import read_asset, render
-from medgain.report.setting import banners, data, notes, protocol_line, reproduction
+from medgain.report.setting import banners, data, glossary, notes, protocol_line, reproduction
+from medgain.report.structures import case_tables, structure_views
 from medgain.runtime.errors import MedgainError
 from medgain.runtime.files import write_text
 
@@ -46,9 +49,10 @@ def write_report(study_folder: Path, out: Path | None = None) -> Path:
     for budget in _PICTURE_BUDGETS:
         page = render(
             "report.html.j2",
-            ("style.css",),
+            ("style.css", "segmentation.css") if frame.segmentation else ("style.css",),
             **content,
-            generators=generator_sheets(frame, budget * 3 // 4),
+            panels=pictures(frame, budget // 3) if frame.segmentation else None,
+            generators=generator_sheets(frame, budget * (5 if frame.segmentation else 9) // 12),
             policies=policy_examples(frame, budget // 4),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -83,9 +87,23 @@ def _content(frame: Frame) -> dict[str, Any]:
         "metric_heads": metric_heads(frame),
         "scores": score_tables(frame),
         "class_views": class_views(frame),
+        **_segmentation(frame),
         "training": training_views(frame),
         "costs": costs(frame),
         "data": data(frame),
         "failures": failures(frame),
         "reproduction": reproduction(frame),
+    }
+
+
+def _segmentation(frame: Frame) -> dict[str, Any]:
+    """Return what only a segmentation study has: classes, spread and cases; no ROC."""
+    shown = frame.segmentation
+    return {
+        "segmentation": shown,
+        "grouped": frame.grouped,
+        "structures": structure_views(frame) if shown else [],
+        "spreads": distribution_views(frame) if shown else [],
+        "cases": case_tables(frame) if shown else [],
+        "glossary": glossary(frame) if shown else [],
     }

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from medgain.report.frame import Block, Frame
-from medgain.report.wording import amount, count, number, plural, seconds, share
+from medgain.report.wording import amount, count, metric_name, number, plural, seconds, share
 
 _ON_LEAK = {"error": "refuse to run", "drop": "drop from training"}
 LISTED = 200  # names of dropped images, leaks and the like that the page lists
@@ -69,6 +69,7 @@ def data(frame: Frame) -> Block:
         ("images", count(dataset.get("images")) if dataset.get("images") else None),
         ("size", " × ".join(count(side) for side in size) + " px" if size else None),
         ("channels", {1: "1 (grey)", 3: "3 (colour)"}.get(int(channels)) if channels else None),
+        ("mask classes", mask_line(frame)),
         ("groups", card.get("group_rule")),
         ("licence", card.get("licence")),
         ("folder", dataset.get("path")),
@@ -93,6 +94,14 @@ def data(frame: Frame) -> Block:
         "leaks": _leaks(dataset.get("leak_check")),
         "external": external,
     }
+
+
+def mask_line(frame: Frame) -> str:
+    """Return the values of the masks: "0 background, 1 kidney, 2 tumour"."""
+    if not frame.mask_classes:
+        return ""
+    named = [f"{code} {name}" for code, name in enumerate(frame.mask_classes, start=1)]
+    return ", ".join(["0 background", *named])
 
 
 def _step(step: dict[str, Any]) -> str:
@@ -149,7 +158,8 @@ def _per_class(group: pd.DataFrame) -> str:
     if "train_per_class" not in group:
         return ""
     first = group["train_per_class"].iloc[0]
-    return ", ".join(f"{name} {count(n)}" for name, n in (first or {}).items() if n is not None)
+    known = {name: n for name, n in (first or {}).items() if n is not None and name}
+    return ", ".join(f"{name} {count(n)}" for name, n in known.items())
 
 
 def _leaks(check: dict[str, Any] | None) -> Block | None:
@@ -173,6 +183,16 @@ def _leaks(check: dict[str, Any] | None) -> Block | None:
         "leaks": _capped(leaks),
         "dropped": _capped(dropped),
     }
+
+
+def glossary(frame: Frame) -> list[tuple[str, str]]:
+    """Return what each metric of the study measures, as the registry says it."""
+    found = []
+    for metric in frame.overall_metrics:
+        meaning = frame.metric_line(metric)
+        if meaning:
+            found.append((metric_name(metric), f"{meaning[0].upper()}{meaning[1:]}."))
+    return found
 
 
 def reproduction(frame: Frame) -> Block:

@@ -11,9 +11,12 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from medgain.report.terminal_classes import class_table
+from medgain.report.units import metric_unit, metric_value
 from medgain.report.wording import (
     NONE,
     amount,
+    as_ascii,
     control_passed,
     control_sentence,
     count,
@@ -24,8 +27,8 @@ from medgain.report.wording import (
     p_value,
     plural,
     points,
-    score,
     share,
+    unit_name,
 )
 
 _COLOURS = {"helps": "bold blue", "hurts": "bold red", "equivalent": "cyan", "no evidence": ""}
@@ -70,8 +73,15 @@ class TerminalTable:
         plain = options.ascii_only
         for test_set in self._test_sets():
             yield self._table(test_set, options.max_width, plain)
+            by_class = class_table(self.verdict, test_set, options.max_width, plain)
+            if by_class is not None:
+                yield by_class
         for line in self._lines():
-            yield Text(_ascii(line) if plain else line)
+            yield Text(as_ascii(line) if plain else line)
+
+    @property
+    def _unit(self) -> str:
+        return metric_unit(str(self.verdict.get("metric")))
 
     def _rows(self, test_set: str) -> list[dict[str, Any]]:
         return [
@@ -89,7 +99,7 @@ class TerminalTable:
         where = "test set" if test_set == "test" else f"external set {test_set}"
         title = (
             f"{metric_name(str(self.verdict.get('metric')))} on the {where}: gain over "
-            f"{self.verdict.get('reference')}, in points"
+            f"{self.verdict.get('reference')}, in {unit_name(self._unit)}"
         )
         table = Table(
             title=Text(title, style="bold"),
@@ -109,9 +119,9 @@ class TerminalTable:
         for fraction in sorted({float(row["fraction"]) for row in rows}):
             chosen = [row for row in rows if float(row["fraction"]) == fraction]
             head = f"{share(fraction)} of the data"
-            table.add_row(Text(_ascii(head) if plain else head, style="italic"))
+            table.add_row(Text(as_ascii(head) if plain else head, style="italic"))
             for row in sorted(chosen, key=lambda row: row.get("control") == "aa"):
-                cells = _cells(row)
+                cells = _cells(row, self._unit)
                 table.add_row(*[_cell(cells[c.head], c.head, row, plain) for c in shown])
             table.add_section()
         return table
@@ -125,12 +135,12 @@ class TerminalTable:
             if row.get("control") == "aa"
         ]
         passed = [row for row in controls if control_passed(row)]
-        lines += [control_sentence(row) for row in controls if not control_passed(row)]
+        lines += [control_sentence(row, self._unit) for row in controls if not control_passed(row)]
         if passed:
             where = listing([share(row["fraction"]) for row in passed])
             lines.append(f"A/A control passed its check at {where}: no difference where none is.")
         if number(self.verdict.get("detectable_gain")) is not None:
-            smallest = amount(self.verdict["detectable_gain"])
+            smallest = amount(self.verdict["detectable_gain"], self._unit)
             lines.append(f"Smallest gain that this study would have found (80 %): {smallest}.")
         failed = number(self.verdict.get("failed_cells")) or 0
         if failed:
@@ -147,7 +157,7 @@ def terminal_table(verdict: dict[str, Any]) -> TerminalTable:
     return TerminalTable(verdict)
 
 
-def _cells(row: dict[str, Any]) -> dict[str, str]:
+def _cells(row: dict[str, Any], unit: str) -> dict[str, str]:
     """Return every column's text for one comparison."""
     known = number(row.get("gain")) is not None
     word = str(row.get("verdict") or NONE) if known else "not compared"
@@ -158,9 +168,9 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
     failed = number(row.get("failed_cells")) or 0
     return {
         "arm": str(row["arm"]) + (f" ({count(failed)} failed)" if failed else ""),
-        "score": score(row.get("mean")),
-        "gain": points(row.get("gain")),
-        "95 % interval": interval(row.get("ci_low"), row.get("ci_high")),
+        "score": metric_value(str(row["metric"]), row.get("mean")),
+        "gain": points(row.get("gain"), unit),
+        "95 % interval": interval(row.get("ci_low"), row.get("ci_high"), unit),
         "p (Holm)": p_value(row.get("p_holm")),
         "pairs": count(row.get("repeats")),
         "verdict": word,
@@ -180,18 +190,4 @@ def _worth(worth: dict[str, Any]) -> str:
 
 def _cell(text: str, head: str, row: dict[str, Any], plain: bool) -> Text:
     style = _COLOURS.get(text, "bold red" if "FAILED" in text else "") if head == "verdict" else ""
-    return Text(_ascii(text) if plain else text, style=style)
-
-
-def _ascii(text: str) -> str:
-    """Return `text` for terminals that know no more than ASCII."""
-    for fancy, simple in (
-        ("\u2212", "-"),
-        ("\u202f", " "),
-        ("\u00a0", " "),
-        ("–", "-"),
-        ("“", '"'),
-        ("”", '"'),
-    ):
-        text = text.replace(fancy, simple)
-    return text.encode("ascii", "replace").decode()
+    return Text(as_ascii(text) if plain else text, style=style)

@@ -15,9 +15,13 @@ _NAMES = {
     "f1": "F1",
     "ece": "ECE",
     "brier": "Brier score",
+    "dice": "Dice",
     "iou": "IoU",
     "hd95": "95 % Hausdorff distance",
+    "hd95_mm": "95 % Hausdorff distance in mm",
+    "boundary_f": "boundary F-score",
 }
+_HEADS = {"hd95": "HD95", "hd95_mm": "HD95", "boundary_f": "boundary F"}
 
 
 def number(value: Any) -> float | None:
@@ -130,8 +134,23 @@ def seconds(value: Any) -> str:
 
 
 def metric_name(metric: str) -> str:
-    """Return a metric's name as it is written in the field."""
-    return _NAMES.get(metric, metric.replace("_", " "))
+    """Return a metric's name as it is written in the field: "dice[kidney]" → "kidney Dice"."""
+    base, owner = split_metric(metric)
+    name = _NAMES.get(base, base.replace("_", " "))
+    return f"{owner} {name}" if owner else name
+
+
+def metric_head(metric: str, unit: str = "") -> str:
+    """Return a metric's name for the head of a column: "HD95 (px)"."""
+    base, _ = split_metric(metric)
+    name = _HEADS.get(base) or metric_name(base)
+    return f"{name} ({unit})" if unit else name
+
+
+def split_metric(metric: str) -> tuple[str, str]:
+    """Return a metric and the class that it is of: "dice[kidney]" → ("dice", "kidney")."""
+    base, bracket, rest = metric.partition("[")
+    return (base, rest.removesuffix("]")) if bracket else (metric, "")
 
 
 def plural(value: Any, one: str, many: str | None = None) -> str:
@@ -151,14 +170,14 @@ def control_passed(row: dict[str, Any]) -> bool | None:
     return row.get("verdict") in ("no evidence", "equivalent")
 
 
-def control_sentence(row: dict[str, Any]) -> str:
+def control_sentence(row: dict[str, Any], unit: str = "") -> str:
     """Return what the A/A control says about the study."""
     passed = control_passed(row)
     if passed is None:
         return (
             f"The A/A control “{row['arm']}” could not be checked: too few pairs of cells finished."
         )
-    measured = gain(row["gain"], row["ci_low"], row["ci_high"])
+    measured = gain(row["gain"], row["ci_low"], row["ci_high"], unit)
     if passed:
         return (
             f"The A/A control passed its check: “{row['arm']}” is {row['reference']} again with "
@@ -168,6 +187,20 @@ def control_sentence(row: dict[str, Any]) -> str:
         f"The A/A control FAILED its check: “{row['arm']}” is {row['reference']} again with other "
         f"seeds, yet a difference was found ({measured}). Trust no gain of this size in this study."
     )
+
+
+def as_ascii(text: str) -> str:
+    """Return `text` for terminals that know no more than ASCII."""
+    for fancy, simple in (
+        ("\u2212", "-"),
+        ("\u202f", " "),
+        ("\u00a0", " "),
+        ("–", "-"),
+        ("“", '"'),
+        ("”", '"'),
+    ):
+        text = text.replace(fancy, simple)
+    return text.encode("ascii", "replace").decode()
 
 
 def _sign(value: float, signed: bool) -> str:
