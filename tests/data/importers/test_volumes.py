@@ -221,7 +221,7 @@ def test_pixels_that_were_taken_out_are_missed(tmp_path: Path) -> None:
 def test_mixed_series_sizes_and_modalities_are_named(tmp_path: Path, hu: np.ndarray) -> None:
     folder = write_series(tmp_path / "a", hu)
     write_dicom(folder / "scout.dcm", dicom_dataset(hu[0] + 1024, series="1.2.4"))
-    with pytest.raises(DataError, match=r"mixed series: 1\.2\.3 \(5 × CT.*1\.2\.4 .*--series UID"):
+    with pytest.raises(DataError, match=r"mixed series: 1\.2\.3 \(5 × CT.*1\.2\.4 \(1 × CT"):
         read_volume(folder)
     np.testing.assert_array_equal(read_volume(folder, series="1.2.3").pixels, hu)
     with pytest.raises(DataError, match=r"no series 9\.9"):

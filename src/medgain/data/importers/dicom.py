@@ -26,7 +26,8 @@ from medgain.data.importers.dicom_series import (
 from medgain.data.importers.tree import Tree
 from medgain.runtime.errors import DataError
 
-_REMEDY = "keep one series per folder, or pass --series UID (one) or --series all"
+_ONE_SERIES = "keep one series per folder, or pass --series UID (one) or --series all"
+_ONE_KIND = "take the odd files out of the folder"
 
 
 @LAYOUTS.register("dicom", summary="DICOM series, one per folder; groups are patient ids")
@@ -93,7 +94,8 @@ def folder_series(folder: str, headers: list[Header], series: str | None) -> lis
             check_one_kind(value)
         return list(found.values())
     except UnreadableImageError as error:
-        raise DataError(f"folder {folder}: {error}", _REMEDY) from None
+        remedy = _ONE_SERIES if str(error).startswith("mixed series") else _ONE_KIND
+        raise DataError(f"folder {folder}: {error}", remedy) from None
 
 
 def one_modality(chosen: list[list[Header]], tree: Tree) -> str:

@@ -89,9 +89,7 @@ def choose_series(headers: Sequence[Header], series: str | None = None) -> list[
             raise UnreadableImageError(f"no series {series}; there is {_listed(found)}")
         chosen = found[series]
     elif len(found) > 1:
-        raise UnreadableImageError(
-            f"mixed series: {_listed(found)}; choose one with --series UID, or keep one per folder"
-        )
+        raise UnreadableImageError(f"mixed series: {_listed(found)}")
     else:
         chosen = list(headers)
     check_one_kind(chosen)

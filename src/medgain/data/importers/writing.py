@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from medgain.data.imageset import Card, ImageSet
-from medgain.data.importers.base import ImportOptions, Listing
+from medgain.data.importers.base import ImportOptions, Item, Listing
 from medgain.data.importers.describing import finish_card, make_records, unreadable_error
 from medgain.data.importers.read import Read
 from medgain.data.importers.reading import read_all
@@ -74,7 +74,7 @@ def write_set(
             for reads in read_all(listing.items, options, workers, names):
                 for read in reads:
                     if read.pixels is None:
-                        unreadable.append((read.item.relative, read.reason))
+                        unreadable.append((_named(read.item), read.reason))
                     elif skip_unreadable or not unreadable:
                         store.append(read.pixels, read.source or read.item.relative)
                         if masks is not None and read.mask is not None:
@@ -96,6 +96,12 @@ def write_set(
         ImageSet(images, records, card, stored).write_description(folder)
         del images, stored
     return ImageSet.open(out)
+
+
+def _named(item: Item) -> str:
+    """Return what an error calls an item: the folder of a series, whose reason names the file."""
+    many = item.volume is not None and len(item.volume.files) > 1
+    return item.relative.rpartition("/")[0] or "." if many else item.relative
 
 
 def _nothing_kept(
