@@ -144,12 +144,9 @@ class SegmentationTask(Task):
         """
         from medgain.metrics.segmentation_table import summarise_segmentation
 
-        name = metric.partition("[")[0]
-        columns = [
-            column for column in frame if column == name or str(column).startswith(f"{name}[")
-        ]
-        groups = frame["group"].to_numpy()
-        summary = summarise_segmentation(frame[columns], groups, np.asarray(weights, np.float64))
+        groups, name = frame["group"].to_numpy(), metric.partition("[")[0]
+        matrix = np.asarray(weights, np.float64)
+        summary = summarise_segmentation(frame, groups, matrix, [name])
         return np.asarray(summary[metric], np.float64)
 
     def keep(self, predictions: np.ndarray, folder: Path) -> list[Path]:
