@@ -115,7 +115,7 @@ def test_the_interval_of_one_class_is_students_over_groups():
 
 
 def test_the_interval_covers():
-    """95 % intervals of the mean over 12 groups contain the truth about 95 times in 100 (114 of 120)."""
+    """95 % intervals of the mean over 12 groups contain the truth in about 114 of 120 cases."""
     rng = np.random.default_rng(1)
     truth = np.zeros((1, 1, 100), np.uint8)
     truth[..., :50] = 1

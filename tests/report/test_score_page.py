@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from medgain.assess.score_folder import SHEETS_NAME
+from medgain.assess.score_folder import PAIRS_NAME, SHEETS_NAME
 from medgain.report.score_page import write_score_page
 from medgain.report.score_tables import score_strip
 from medgain.runtime.errors import MedgainError
@@ -213,3 +213,70 @@ def test_a_damaged_score_is_named(tmp_path, text):
 def test_a_missing_score_is_named(tmp_path):
     with pytest.raises(MedgainError, match="missing"):
         write_score_page(tmp_path)
+
+
+def fit_block(synthetic=0.81, real=0.93, ci=(-0.15, -0.09), shuffled=0.2):
+    low, high = ci
+    return {
+        "synthetic": {"value": synthetic, "ci_low": 0.79, "ci_high": 0.83, "groups": 40},
+        "real": {"value": real, "ci_low": 0.91, "ci_high": 0.95, "groups": 12},
+        "gap": {"value": synthetic - real, "ci_low": low, "ci_high": high},
+        "shuffled": shuffled,
+    }
+
+
+def fit(**changes):
+    undefined = {"value": None, "ci_low": None, "ci_high": None}
+    found = {
+        "mask_classes": ["kidney", "tumour <i>"],
+        "images": {"synthetic": 1234, "real": 56},
+        "groups": {"synthetic": 1234, "real": 12},
+        "scores": {
+            "dice": fit_block(),
+            "dice[kidney]": fit_block(0.93, 0.92, (-0.02, 0.04)),
+            "dice[tumour <i>]": {
+                **{side: {**undefined, "groups": 0} for side in ("synthetic", "real")},
+                "gap": undefined,
+                "shuffled": None,
+            },
+            "boundary_f": fit_block(0.99, 0.93, (0.04, 0.08)),
+        },
+        "segmenter": {"model": "unet", "width": 16, "steps": 600, "training_images": 58},
+    }
+    return found | changes
+
+
+def save_pairs(folder, **changes):
+    rng = np.random.default_rng(0)
+    arrays = {
+        f"{side}_{what}": rng.integers(0, high, (4, 32, 32, *last), dtype=np.uint8)
+        for side in ("real", "synthetic")
+        for what, high, last in (("images", 200, (1,)), ("masks", 3, ()), ("found", 3, ()))
+    }
+    np.savez_compressed(folder / PAIRS_NAME, **(arrays | changes))
+
+
+def test_masks_have_a_section_of_their_own_and_sets_without_masks_have_none(page, tmp_path):
+    assert 'id="consistency"' not in page() and 'id="consistency"' not in page(consistency=None)
+    html = page(consistency=fit())
+    parser = Balance()
+    parser.feed(html)
+    assert parser.open == [] and 'href="#consistency"' in html
+    for text in ("tumour &lt;i&gt;", "0.810", "(0.790 to 0.830)", "−12.0", "−15.0 to −9.0"):
+        assert text in html, text
+    words = re.findall(r'class="word (\w+)">([^<]+)</span></td></tr>\n(?=<tr><th|</tbody)', html)
+    assert [word for _, word in words][-4:] == ["fits less", "as real", "–", "easier"]
+    one = fit(mask_classes=["kidney"])
+    assert "Dice, kidney" not in page(consistency=one)
+    assert "Not checked: the sets &amp;" in page(consistency={"reason": "the sets & masks"})
+
+
+def test_pairs_are_shown_where_they_were_kept(page, tmp_path):
+    before = page(consistency=fit()).count("data:image/png;base64,")
+    save_pairs(tmp_path)
+    assert page(consistency=fit()).count("data:image/png;base64,") == before + 2
+    assert len(page(consistency=fit())) < 1_500_000
+    save_pairs(tmp_path, real_found=np.zeros((4, 8, 8), np.uint8))
+    assert page(consistency=fit()).count("data:image/png;base64,") == before
+    (tmp_path / PAIRS_NAME).write_bytes(b"PK damaged")
+    assert page(consistency=fit()).count("data:image/png;base64,") == before

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from medgain.assess.score_folder import SCORE_NAME, SHEETS_NAME
+from medgain.assess.score_folder import PAIRS_NAME, SCORE_NAME, SHEETS_NAME
 from medgain.report.pictures import fit_sheets, load_arrays, to_8bit
 from medgain.report.rendering import render
+from medgain.report.score_pairs import consistency_view
 from medgain.report.score_tables import (
     extractor_views,
     set_facts,
@@ -28,7 +29,7 @@ def write_score_page(folder: Path, out: Path | None = None) -> Path:
     """Write the page of a score's folder and return its path.
 
     Args:
-        folder: holds score.json, and score-sheets.npz for the pictures.
+        folder: holds score.json, and score-sheets.npz and score-pairs.npz for the pictures.
         out: where to write; `score.html` in the folder if None.
 
     Raises:
@@ -71,6 +72,9 @@ def content(result: dict[str, Any], folder: Path) -> dict[str, Any]:
         "sheets": sheets(result, folder),
         "two_sample": two_sample_rows(result),
         "training": training_view(result["training"]),
+        "consistency": consistency_view(
+            result.get("consistency"), load_arrays(folder / PAIRS_NAME)
+        ),
         "facts": set_facts(result),
     }
 
