@@ -87,8 +87,6 @@ def read_series(
         stacks.append(values)
         frames += [(position, frame) for frame in range(len(values))]
     pixels = np.concatenate(stacks) if len(stacks) > 1 else stacks[0]
-    if pixels.dtype.kind != "f":
-        pixels = smallest_integer(pixels)
     order = _order(datasets, frames, headers) if by_position else list(range(len(frames)))
     many = [header.frames > 1 for header in headers]
     if not any(many):  # one file per slice: the datasets take the order of the slices
@@ -133,7 +131,8 @@ def _read_file(header: Header, max_megapixels: float) -> tuple[Any, np.ndarray]:
         for keyword in _PIXELS:
             if keyword in dataset:
                 del dataset[keyword]  # the values are kept: not both
-        return dataset, in_units(stored, dataset)
+        values = in_units(stored, dataset)
+        return dataset, values if values.dtype.kind == "f" else smallest_integer(values)
     except UnreadableImageError:
         raise
     except MemoryError:
