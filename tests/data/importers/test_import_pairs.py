@@ -103,6 +103,16 @@ def test_images_beside_their_mask_folder(tmp_path: Path) -> None:
     assert made.records["source"].tolist() == ["0.png", "1.png"]
 
 
+def test_images_in_class_folders_with_all_masks_in_one(tmp_path: Path) -> None:
+    for k, label in enumerate(("nevus", "melanoma")):
+        write(tmp_path / f"in/{label}/{k}.png", picture(k))
+        write(tmp_path / f"in/masks/{k}_segmentation.png", codes(k, values=(0, 255)))
+    (tmp_path / "in/table.csv").write_text("file,dx\n0.png,nevus\n1.png,melanoma\n")
+    made = import_images(tmp_path / "in", tmp_path / "set", masks="masks", table="table.csv")
+    assert made.records["label"].tolist() == ["melanoma", "nevus"]
+    np.testing.assert_array_equal(made.masks[1], codes(0, values=(0, 255)) > 0)
+
+
 def test_a_table_without_suffixes_gives_labels_and_groups(pairs: Path, tmp_path: Path) -> None:
     (pairs / "index.csv").write_text("id,case,label,slice\nID_0,a,x,1\nID_2,b,y,2\n")
     made = import_images(pairs, tmp_path / "set", table="index.csv", group_column="case")

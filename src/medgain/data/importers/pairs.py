@@ -141,19 +141,28 @@ def _by_key(paths: dict[str, str], what: str) -> dict[str, str]:
 def _match(listing: Listing, tree: Tree, images: dict[str, str], masks: dict[str, str]) -> None:
     """Give each item its mask; put items without one, and masks without an image, in `missing`."""
     keys = {path: key for key, path in images.items()}
-    plain = _without_endings(masks, images)
+    found = _without_endings(masks, images)
+    if not found:  # masks lie in other folders than images: their names alone may tell
+        names = {_name(key): key for key in images}
+        bare = {_name(key): path for key, path in masks.items()}
+        if len(names) == len(images) and len(bare) == len(masks):
+            found = {names[name]: path for name, path in _without_endings(bare, names).items()}
     items = []
     for item in listing.items:
         key = keys[item.relative]
-        if key not in plain:
+        if key not in found:
             listing.missing.append((item.relative, _no_mask(key, masks)))
             continue
-        items.append(replace(item, mask=tree.root / plain[key], image_id=key))
+        items.append(replace(item, mask=tree.root / found[key], image_id=key))
     listing.items = items
-    used = set(plain.values())
+    used = set(found.values())
     for key, path in masks.items():
         if path not in used:
             listing.missing.append((path, f"a mask without an image (none is called {key})"))
+
+
+def _name(key: str) -> str:
+    return key.rpartition("/")[2]
 
 
 def _without_endings(masks: dict[str, str], images: Iterable[str]) -> dict[str, str]:
