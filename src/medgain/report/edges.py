@@ -82,7 +82,13 @@ def _case(frame: Frame, case: Case, scene: Scene, arms: list[str]) -> Block:
                 "tiles": [tile(drawing)],
             }
         )
-    return {"role": role_name(case), "name": case_name(case), "cards": cards, "tiles": 1}
+    return {
+        "role": role_name(case),
+        "note": "",
+        "name": case_name(case),
+        "cards": cards,
+        "tiles": 1,
+    }
 
 
 def _figures(frame: Frame, case: Case, arm: str) -> list[tuple[str, str]]:

@@ -13,7 +13,8 @@ from medgain.report.frame import Block, Frame
 from medgain.report.mask_pictures import in_pairs, masks_of, overlaid
 from medgain.report.pictures import contact_sheet, fit_sheets, load_arrays, png, to_8bit
 from medgain.report.svg import Style
-from medgain.report.wording import count, plural, seconds
+from medgain.report.wording import NONE, count, listing, plural, score, seconds
+from medgain.runtime.files import read_json
 
 EXAMPLES = 6
 _TILE_PX = (128, 96, 64, 48)
@@ -56,6 +57,7 @@ def _sheet(stage: dict[str, Any], limit_bytes: int) -> Block:
         "run": f"repeat {stage.get('repeat')}, fold {stage.get('fold')}",
         "label": label,
         "chart": _loss_chart(stage),
+        "consistency": consistency_line(_assessment(stage).get("consistency")),
         "sheets": None,
         "shown": 0,
     }
@@ -69,6 +71,36 @@ def _sheet(stage: dict[str, Any], limit_bytes: int) -> Block:
         if fitted:
             block["sheets"], block["shown"] = fitted
     return block
+
+
+def _assessment(stage: dict[str, Any]) -> dict[str, Any]:
+    path = stage["_folder"] / "assessment.json"
+    found = read_json(path) if path.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def consistency_line(found: Any) -> str:
+    """Return what a segmenter of real pairs makes of synthetic ones, class by class."""
+    if not isinstance(found, dict) or not isinstance(found.get("scores"), dict):
+        return ""
+    scores, parts = found["scores"], []
+    for name in found.get("mask_classes") or []:
+        one = scores.get(f"dice[{name}]") or {}
+        own, real = (_scored(one.get(side)) for side in ("synthetic", "real"))
+        if own != NONE:
+            swapped = _scored(one.get("shuffled"))
+            chance = f"; masks of other images {swapped}" if swapped != NONE else ""
+            parts.append(f"{name} {own} (held-out real images {real}{chance})")
+    if not parts:
+        return ""
+    return (
+        "A segmenter trained on real pairs was asked for the masks of synthetic images. Its Dice "
+        f"against the masks that they were made from: {listing(parts)}."
+    )
+
+
+def _scored(side: Any) -> str:
+    return score(side.get("value") if isinstance(side, dict) else side)
 
 
 def _pictures(stack: Any) -> TypeGuard[NDArray[np.generic]]:

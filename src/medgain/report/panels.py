@@ -55,7 +55,7 @@ def pictures(frame: Frame, budget_bytes: int) -> Block | None:
         "definitions": definitions,
         "classes": class_legend(frame),
         "views": views,
-        "chosen": str(frame.files.panels.get("chosen") or ""),
+        "ranked": any(number(case.get("dice")) is not None for case, _ in scenes),
         "edges": edges(frame, [one for one in scenes if _fraction(one[0]) == fractions[0]]),
     }
 
@@ -142,6 +142,7 @@ def _case(frame: Frame, case: Case, scene: Scene) -> Block:
     return {
         "role": role_name(case),
         "name": said,
+        "note": f"Dice {score(case['dice'])}" if number(case.get("dice")) is not None else "",
         "cards": cards,
         "tiles": 1 + len(frame.mask_classes),
     }

@@ -190,7 +190,7 @@ def most_contested(scene: Scene, arms: list[str], side: int) -> Box:
     """
     wrong = np.stack([scene.predicted[arm] != scene.truth for arm in arms])
     contested = wrong.any(axis=0) & ~wrong.all(axis=0)
-    counted: Codes = 2 * contested.astype(np.int64)
+    counted: Codes = np.where(contested, 2, 0).astype(np.int64)
     changes = scene.truth[1:] != scene.truth[:-1]
     counted[1:] += changes
     counted[:-1] += changes

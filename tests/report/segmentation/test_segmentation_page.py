@@ -90,6 +90,26 @@ def test_edges_are_those_of_arms_with_another_model(page: str) -> None:
     assert re.search(r"pixel accuracy 0\.\d{3} Dice 0\.\d{3} boundary F 0\.\d{3}", text)
 
 
+def test_synthetic_pairs_stand_beside_what_a_segmenter_says_of_them(page: str) -> None:
+    section = page[page.index('<section id="synthetic">') :]
+    text = text_of(section)
+    assert "In pairs: the image, then the same with its mask over it." in text
+    assert "kidney 0.710 (held-out real images 0.840; masks of other images 0.200) and tumour" in text
+    assert "synthetic images, images with masks" in section
+
+
+def test_masks_of_another_size_are_not_laid_over(segmentation_folder: Path, tmp_path: Path) -> None:
+    folder = copy(segmentation_folder, tmp_path / "s")
+    path = next(folder.glob("stages/generators/*/sheet.npz"))
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["real_masks"] = arrays["real_masks"][:, :-1]
+    np.savez(path, **arrays)
+    (path.parent / "assessment.json").write_text('{"consistency": {"reason": "too few images"}}')
+    found = write_report(folder).read_text()
+    assert "Contact sheet of" in found and "was asked for the masks" not in found
+
+
 def test_arms_of_one_model_have_no_edges(build_segmentation_study: Build, tmp_path: Path) -> None:
     folder = build_segmentation_study(tmp_path / "s", generators=False)
     plan = (folder / "plan.yaml").read_text().replace("model: fpn", "model: unet")
