@@ -78,11 +78,13 @@ def segmentation_loss(logits: torch.Tensor, truth: torch.Tensor, loss: str) -> t
     codes = truth.long()
     if loss == "dice":
         return dice_loss(logits, codes)
+    # averaged here and not inside: on a GPU that would add up in an order of its own each time
+    losses = functional.cross_entropy(logits, codes, reduction="none")
     if loss == "cross-entropy":
-        return functional.cross_entropy(logits, codes)
+        return losses.mean()
     if loss == "focal":
-        return focal_loss(logits, codes)
-    return dice_loss(logits, codes) + functional.cross_entropy(logits, codes)
+        return focal_loss(losses)
+    return dice_loss(logits, codes) + losses.mean()
 
 
 def dice_loss(logits: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
@@ -101,12 +103,14 @@ def dice_loss(logits: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
     return 1 - ((2 * shared + _SMOOTHING) / (total + _SMOOTHING)).mean()
 
 
-def focal_loss(logits: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-    """Return the mean over pixels of (1 − p)^γ · cross-entropy, p the true class's probability.
+def focal_loss(losses: torch.Tensor) -> torch.Tensor:
+    """Return the mean of (1 − p)^γ · cross-entropy, p the probability of the true class.
 
     Lin et al. 2017, ICCV, with γ = 2.
+
+    Args:
+        losses: cross-entropy of each pixel, that is −log p.
     """
-    losses = functional.cross_entropy(logits, codes, reduction="none")
     return ((1 - (-losses).exp()) ** FOCAL_GAMMA * losses).mean()
 
 
