@@ -81,7 +81,7 @@ def plan_scans(
     total, number = 0, 0
     found = float(rng.uniform(0.0, 1.0))
     seen = {False: 0, True: 0}
-    tested = {side: float(rng.uniform(0.0, slices[0])) for side in seen}
+    tested = {side: float(rng.uniform(0.0, 1.0)) for side in seen}
     while total < count:
         wanted = int(rng.integers(slices[0], slices[1] + 1))
         finding = found < finding_share * (number + 1)

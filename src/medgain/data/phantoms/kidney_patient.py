@@ -214,7 +214,7 @@ def _attach(
 def _draw_tumour(rng: np.random.Generator, kidney: Kidney, phase: Phase) -> Mass:
     """Draw a tumour: patchy with a dead core, even and faint, even and bright, or cystic."""
     between = rng.uniform
-    radius = float(np.clip(rng.lognormal(np.log(32.0), 0.38), 11.0, 60.0))
+    radius = float(np.clip(rng.lognormal(np.log(35.0), 0.36), 12.0, 64.0))
     uptake = max(phase.cortex - 35.0, 0.0)
     kind = str(rng.choice(["patchy", "faint", "bright", "cystic"], p=[0.45, 0.25, 0.18, 0.12]))
     rim = (
