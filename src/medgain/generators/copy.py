@@ -43,16 +43,21 @@ class CopyConfig(GeneratorConfig):
     source="resampling; the `oversample` arm as a generator",
 )
 class CopyGenerator(Generator):
-    """Resamples training images. `copied_from` in the records names the image of each copy."""
+    """Resamples training images, with their masks where they have any.
+
+    `copied_from` in the records names the image of each copy.
+    """
 
     Config: ClassVar[type[GeneratorConfig]] = CopyConfig
     trains: ClassVar[bool] = False
+    makes_masks: ClassVar[bool] = True
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
         self.trained_on: TrainedOn | None = None
         self.fit_seed = 0
         self._images = np.empty(0)
+        self._masks: np.ndarray | None = None
         self._labels: list[str] = []
         self._image_ids: list[str] = []
 
@@ -61,6 +66,7 @@ class CopyGenerator(Generator):
         check_enough(real, "copy", 1)
         self.trained_on, self.fit_seed = TrainedOn.describe(real), context.seed
         self._images = np.array(real.images)
+        self._masks = None if real.masks is None else np.array(real.masks)
         self._labels = [str(label) for label in real.records["label"]]
         self._image_ids = [str(image_id) for image_id in real.records["image_id"]]
         return immediate(len(real))
@@ -95,6 +101,7 @@ class CopyGenerator(Generator):
             config=self.config.model_dump(mode="json"),
             fit_seed=self.fit_seed,
             sample_seed=seed,
+            masks=None if self._masks is None else self._masks[chosen],
             extra={"copied_from": [self._image_ids[i] for i in chosen]},
         )
 
@@ -115,7 +122,10 @@ class CopyGenerator(Generator):
         # safetensors has no uint16 that torch can index; the bytes are what matters
         pixels = torch.from_numpy(np.ascontiguousarray(self._images).view(np.uint8).copy())
         records = {"labels": self._labels, "image_ids": self._image_ids}
-        save_tensors(folder / CHECKPOINT_NAME, {"images": pixels}, records)
+        tensors = {"images": pixels}
+        if self._masks is not None:
+            tensors["masks"] = torch.from_numpy(self._masks)
+        save_tensors(folder / CHECKPOINT_NAME, tensors, records)
         write_saved(folder, "copy", self.config, self.trained_on, self.fit_seed, [])
 
     @classmethod
@@ -129,6 +139,8 @@ class CopyGenerator(Generator):
         try:
             stored = tensors["images"].numpy().view(np.dtype(saved.trained_on.dtype))
             generator._images = stored.reshape(shape)
+            if "masks" in tensors:
+                generator._masks = tensors["masks"].numpy().reshape(shape[:3])
             generator._labels, generator._image_ids = records["labels"], records["image_ids"]
         except (KeyError, ValueError) as error:
             raise DataError(

@@ -48,7 +48,7 @@ class MaskConfig(TrainingConfig):
         description="policy whose geometry makes new masks of training masks",
     )
     mask_steps: int = Field(
-        default=1500, ge=1, description="training steps of the autoencoder of `masks: generated`"
+        default=1000, ge=1, description="training steps of the autoencoder of `masks: generated`"
     )
 
 
@@ -56,6 +56,7 @@ class MaskGenerator(TrainedGenerator):
     """Mask to image. A subclass gives its name, sizes and `build`; this does the rest."""
 
     condition: ClassVar[Condition] = "mask"
+    makes_masks: ClassVar[bool] = True
     Config: ClassVar[type[TrainingConfig]] = MaskConfig
 
     def __init__(self, config: Any = None) -> None:

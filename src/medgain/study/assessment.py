@@ -12,8 +12,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import torch
 
 from medgain.assess.audit import audit
+from medgain.assess.consistency import train_and_check
 from medgain.assess.score import score
 from medgain.data.imageset import ImageSet
 from medgain.generators.base import Generator
@@ -36,6 +38,9 @@ def assess_generator(
     held_out: ImageSet,
     seeds: SeedTree,
     images: int,
+    *,
+    steps: int,
+    device: torch.device,
 ) -> dict[str, Any]:
     """Return fidelity and audit of a generator's samples, or why there is none.
 
@@ -45,6 +50,8 @@ def assess_generator(
         held_out: real images of the same class, of other groups.
         seeds: of the samples, of what is drawn from the held-out images, and of the tests.
         images: how many synthetic and held-out images are compared, at most.
+        steps: of the segmenter that is asked whether images and masks belong together.
+        device: that it is trained on.
     """
     if len(held_out) > images:
         rows = seeds.child("held-out").numpy().choice(len(held_out), images, replace=False)
@@ -52,6 +59,15 @@ def assess_generator(
     found: dict[str, Any] = {"images": images, "held_out_images": len(held_out)}
     try:
         synthetic = generator.sample(images, seed=seeds.child("samples").integer())
+        if synthetic.masks is not None and train.masks is not None:
+            found["consistency"], _ = train_and_check(
+                train,
+                held_out,
+                synthetic,
+                seeds=seeds.child("consistency"),
+                steps=steps,
+                device=device,
+            )
         audited = audit(synthetic, train, held_out, seed=seeds.integer(), quiet=True).result
         scored = score(held_out, synthetic, real_split="all", training=False, seed=seeds.integer())[
             "features"
@@ -87,26 +103,41 @@ def summarise(assessments: list[dict[str, Any]]) -> dict[str, Any] | None:
 
     None where nothing could be assessed.
     """
-    usable = [one for one in assessments if "audit" in one]
-    if not usable:
+    audited = [one for one in assessments if "audit" in one]
+    checked = [one for one in assessments if "scores" in one.get("consistency", {})]
+    if not audited and not checked:
         return None
-    verdicts = Counter(one["audit"]["verdict"] for one in usable)
+    found: dict[str, Any] = {"assessed": len(assessments)}
+    parts = []
+    if audited:
+        found |= _fidelity_and_privacy(audited)
+        parts += _fidelity_words(found)
+    if checked:
+        found |= _consistency(checked)
+        parts.append(
+            "a segmenter of real pairs finds their masks with Dice"
+            f" {found['consistency']:.2f} (in held-out real images {found['consistency_real']:.2f})"
+        )
+    return found | {"text": f"Its generators ({len(assessments)}): " + "; ".join(parts) + "."}
+
+
+def _fidelity_and_privacy(audited: list[dict[str, Any]]) -> dict[str, Any]:
+    verdicts = Counter(one["audit"]["verdict"] for one in audited)
     found: dict[str, Any] = {
-        "assessed": len(usable),
         "audit": {word: verdicts.get(word, 0) for word in ("pass", "review", "fail")},
-        "flag_rate": _mean(one["audit"]["flag_rate"] for one in usable),
-        "flag_rate_expected": _mean(one["audit"]["flag_rate_expected"] for one in usable),
-        "membership_auroc": _mean(one["audit"]["membership_auroc"] for one in usable),
+        "flag_rate": _mean(one["audit"]["flag_rate"] for one in audited),
+        "flag_rate_expected": _mean(one["audit"]["flag_rate_expected"] for one in audited),
+        "membership_auroc": _mean(one["audit"]["membership_auroc"] for one in audited),
     }
     for key in ("kd", "coverage", "density"):
-        scores = [one["fidelity"][key] for one in usable if key in one["fidelity"]]
+        scores = [one["fidelity"][key] for one in audited if key in one["fidelity"]]
         if scores:
             found[key] = _mean(score["value"] for score in scores)
             found[f"{key}_null"] = _mean(score["null"] for score in scores)
-    return found | {"text": _sentence(found)}
+    return found
 
 
-def _sentence(found: dict[str, Any]) -> str:
+def _fidelity_words(found: dict[str, Any]) -> list[str]:
     parts = []
     if "kd" in found:
         parts.append(
@@ -119,8 +150,17 @@ def _sentence(found: dict[str, Any]) -> str:
         f" {found['membership_auroc']:.2f}"
     )
     words = [f"{count} {word}" for word, count in found["audit"].items() if count]
-    parts.append("memorisation audit: " + ", ".join(words))
-    return f"Its generators ({found['assessed']}): " + "; ".join(parts) + "."
+    return [*parts, "memorisation audit: " + ", ".join(words)]
+
+
+def _consistency(checked: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the Dice of a segmenter of real pairs on synthetic and on held-out real images."""
+    dice = [one["consistency"]["scores"]["dice"] for one in checked]
+    return {
+        "consistency": _mean(score["synthetic"]["value"] for score in dice),
+        "consistency_real": _mean(score["real"]["value"] for score in dice),
+        "consistency_checked": len(checked),
+    }
 
 
 def _mean(values: Iterable[float | None]) -> float:

@@ -46,13 +46,15 @@ def run_assessment(
         if generator_record["status"] != "ok":
             found["reason"] = "the generator failed"
         else:
-            kind = GENERATORS.get(generator_record["model"])
+            kind, device = GENERATORS.get(generator_record["model"]), plan.runtime.device
             found |= assess_generator(
-                kind.load(path, resolve_device(plan.runtime.device)),
+                kind.load(path, resolve_device(device)),
                 training_images(plan, prepared, trained),
                 held_out_images(plan, prepared, trained),
                 trained.where.seeds(plan).child("assessment", trained.name, trained.label),
                 IMAGES,
+                steps=plan.make_task().config.steps,
+                device=resolve_device(device),
             )
     except Exception as error:
         found |= describe_failure(error)

@@ -11,7 +11,7 @@ from medgain.metrics.base import Metric, find_metric
 from medgain.runtime.seeds import SeedTree
 from medgain.study.exchange import ExchangeRate, exchange_rate
 from medgain.study.plan import CrossValidation, Plan
-from medgain.study.results import Results
+from medgain.study.results import Results, compared_metrics
 from medgain.study.statistics import GainEstimate, gain_interval
 from medgain.study.tables import CellTable, FloatArray
 
@@ -47,7 +47,7 @@ def compare(plan: Plan, results: Results, dataset: dict[str, Any]) -> list[Compa
     return [
         comparer.one(arm, reference, test_set, fraction, metric)
         for test_set in ("test", *plan.external)
-        for metric in plan.metrics
+        for metric in compared_metrics(plan, dataset["card"])
         for arm in plan.arms
         if (reference := plan.reference_of(arm)) is not None
         for fraction in plan.fractions_of(arm)

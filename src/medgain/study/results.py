@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from medgain.metrics.base import find_metric
 from medgain.runtime.files import atomic_path, read_json
 from medgain.study.cells import Cell, list_cells
 from medgain.study.folder import StudyFolder
@@ -35,10 +36,21 @@ class Results:
     predictions: pd.DataFrame
 
 
+def compared_metrics(plan: Plan, card: dict[str, Any]) -> list[str]:
+    """Return the plan's metrics, and the primary one of each mask class where there are several."""
+    names = card["mask_classes"] if plan.task_kind.needs_masks else []
+    by_class = find_metric(plan.metric).by_class and "[" not in plan.metric and len(names) > 1
+    own = [f"{plan.metric}[{name}]" for name in names] if by_class else []
+    return list(dict.fromkeys([plan.metric, *own, *plan.metrics]))
+
+
 def gather(plan: Plan, folder: StudyFolder) -> Results:
     """Read every finished cell of `plan`, write both tables, and return them."""
     records = [(cell, _read(folder, cell)) for cell in list_cells(plan)]
-    frame = pd.DataFrame([row for cell, record in records for row in _rows(plan, cell, record)])
+    metrics = compared_metrics(plan, read_json(folder.dataset_file)["card"])
+    frame = pd.DataFrame(
+        [row for cell, record in records for row in _rows(plan, cell, record, metrics)]
+    )
     frames = [
         pd.read_parquet(folder.cell(cell.name) / "predictions.parquet")
         for cell, record in records
@@ -56,7 +68,9 @@ def _read(folder: StudyFolder, cell: Cell) -> dict[str, Any]:
     return record
 
 
-def _rows(plan: Plan, cell: Cell, record: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(
+    plan: Plan, cell: Cell, record: dict[str, Any], metrics: list[str]
+) -> list[dict[str, Any]]:
     """Return one row per test set and metric; a failed cell has NaN for each, never no row."""
     common = {
         "cell": cell.name,
@@ -70,7 +84,7 @@ def _rows(plan: Plan, cell: Cell, record: dict[str, Any]) -> list[dict[str, Any]
     }
     scores = record.get("scores")
     if scores is None:
-        scores = {test: dict.fromkeys(plan.metrics) for test in ("test", *plan.external)}
+        scores = {test: dict.fromkeys(metrics) for test in ("test", *plan.external)}
     return [
         {**common, "test_set": test, "metric": metric, "value": _number(value)}
         for test, values in scores.items()
