@@ -22,6 +22,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from medgain.generators.base import Budget, FitContext
+from medgain.generators.batches import TrainingData
 from medgain.generators.dcgan import DcganConfig, DcganModel
 from medgain.generators.loop import Trainer
 from medgain.runtime.device import autocast, cpu_count, resolve_device, resolve_precision
@@ -86,7 +87,9 @@ def our_step(images: np.ndarray, config: DcganConfig, device: torch.device) -> S
     """Return one step of the shared training loop, as `medgain generator train` runs it."""
     model = DcganModel(images.shape[1], images.shape[3], config)
     context = FitContext(seed=0, device=device, quiet=True)
-    trainer = Trainer(model, images, config, Budget(), context, identity={}, title="dcgan")
+    trainer = Trainer(
+        model, TrainingData(images), config, Budget(), context, identity={}, title="dcgan"
+    )
     return trainer._step
 
 

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from medgain.generators.base import Budget, FitContext
+from medgain.generators.batches import TrainingData
 from medgain.generators.dcgan import Dcgan, DcganConfig, DcganModel
 from medgain.generators.loop import Trainer
 from medgain.generators.trainable import Phase
@@ -24,7 +25,13 @@ def trainer(real, model=None, *, kimg=0.4, config=CONFIG, **context) -> Trainer:
     context = FitContext(seed=0, quiet=True, **context)
     model = model or DcganModel(16, real.channels, config)
     return Trainer(
-        model, real.images, config, Budget(kimg=kimg), context, identity={}, title="dcgan ill"
+        model,
+        TrainingData(real.images),
+        config,
+        Budget(kimg=kimg),
+        context,
+        identity={},
+        title="dcgan ill",
     )
 
 
@@ -41,7 +48,7 @@ def test_what_a_run_writes(make_set, tmp_path):
     assert rows[0].keys() == {"kimg", "discriminator", "generator"}
     assert [float(row["kimg"]) for row in rows] == report.history["kimg"]
     assert [float(row["generator"]) for row in rows] == report.history["generator"]
-    pictures = sorted((tmp_path / "run" / "samples").iterdir())
+    pictures = sorted((tmp_path / "run" / "samples").glob("*kimg.png"))
     assert [p.name for p in pictures] == [f"00000{k}kimg.png" for k in ("0.08", "0.16", "0.20")]
     with Image.open(pictures[0]) as picture:
         assert picture.size == (8 * 18 - 2, 8 * 18 - 2) and picture.mode == "RGB"
@@ -137,12 +144,13 @@ def test_training_makes_samples_like_the_training_images(make_set):
     real = make_set(64)
     config = DcganConfig(width=8, batch_size=16, lr=1e-3, grid_kimg=100, checkpoint_kimg=100)
     run = trainer(real, DcganModel(16, 1, config), kimg=2.4, config=config)
-    wanted = run.batches.at(torch.arange(64))
+    wanted = run.streams.images.at(torch.arange(64))
     gallery = run.gallery
 
     def distance() -> float:
         gallery.refresh_statistics()
-        return float((gallery.generate(gallery.latents).mean(0) - wanted.mean(0)).abs().mean())
+        samples = gallery.generate(gallery.latents, gallery.given)
+        return float((samples.mean(0) - wanted.mean(0)).abs().mean())
 
     before = distance()
     report = run.run()
@@ -167,7 +175,7 @@ def test_the_discriminator_sees_augmented_images_only(make_set):
     real = make_set(20)
     sizes = []
     run = trainer(real)
-    policy = run.policy
+    policy = run.augment.policy
 
     class Counting:
         def draw(self, n, size, generator):
@@ -176,18 +184,18 @@ def test_the_discriminator_sees_augmented_images_only(make_set):
 
         apply = staticmethod(policy.apply)
 
-    run.policy = Counting()
+    run.augment._varied = Counting()
     run._step()
     assert sizes == [8, 8, 8]  # real and synthetic for the discriminator, synthetic again for G
     plain = trainer(real, config=CONFIG.model_copy(update={"discriminator_augment": None}))
-    plain.policy = None
+    assert plain.augment.policy is None
     plain._step()
 
 
 def test_augmentation_passes_gradients_to_the_generator(make_set):
     run = trainer(make_set(20))
     images = torch.zeros(8, 1, 16, 16, requires_grad=True)
-    run._augment(images).square().sum().backward()
+    run.augment.images(images).square().sum().backward()
     assert images.grad is not None and (images.grad != 0).any()
 
 
@@ -229,8 +237,8 @@ def test_frozen_networks_get_no_gradient_and_are_thawed(make_set):
 def test_sixteen_bit_images_keep_their_depth(make_set):
     real = make_set(20, dtype="uint16")
     run = trainer(real)
-    batch = run.batches.at(torch.arange(20))
-    white = run.batches.max_value
+    batch = run.streams.images.at(torch.arange(20))
+    white = run.streams.images.max_value
     assert white == real.images.max(), "the brightest pixel is 1, not the type's largest value"
     stored = ((batch.double() + 1) / 2 * white).round().numpy().transpose(0, 2, 3, 1)
     assert np.abs(stored - real.images).max() <= 1

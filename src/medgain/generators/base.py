@@ -51,7 +51,8 @@ class GeneratorConfig(BaseModel):
 @dataclass(frozen=True)
 class FitReport:
     """What training cost and how it went. `seconds` is wall time, `history` losses by kimg,
-    `notes` whatever was done otherwise than configured (a batch size lowered)."""
+    `notes` whatever was done otherwise than configured (a batch size lowered), `energy_wh` what
+    `energy_source` says was used (None where nothing can be read)."""
 
     seconds: float
     images_seen: int
@@ -59,6 +60,8 @@ class FitReport:
     peak_memory_mb: float
     history: dict[str, list[float]]
     notes: tuple[str, ...] = ()
+    energy_wh: float | None = None
+    energy_source: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class FitContext:
         precision: "auto" takes bf16 where the chip has it.
         resume: go on from the folder's last checkpoint, to the numbers of an unbroken run.
         quiet: no progress.
+        validation: real images that are neither trained on nor test images; where given, the
+            samples' kernel distance from them is followed, and can choose the weights kept.
     """
 
     seed: int
@@ -80,6 +85,7 @@ class FitContext:
     precision: Precision = "auto"
     resume: bool = True
     quiet: bool = False
+    validation: ImageSet | None = None
 
 
 class Generator(ABC):

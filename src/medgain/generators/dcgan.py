@@ -111,8 +111,9 @@ class DcganModel(Trainable):
         return torch.randn(count, self.config.latent, 1, 1, generator=random)
 
     def _discriminator_losses(self, step: Step) -> Losses:
-        synthetic = step.memo["synthetic"] = self.networks["generator"](step.latents)
+        synthetic = step.shared("synthetic", lambda: self._synthetic(step), wanted_by="generator")
         real_scores = self._scores(step, step.real)
+        step.judged(real_scores)
         synthetic_scores = self._scores(step, synthetic.detach())
         total = _cross_entropy(real_scores, 1.0 - self.config.label_smoothing) + _cross_entropy(
             synthetic_scores, 0.0
@@ -120,7 +121,12 @@ class DcganModel(Trainable):
         return {"discriminator": total}
 
     def _generator_losses(self, step: Step) -> Losses:
-        return {"generator": _cross_entropy(self._scores(step, step.memo["synthetic"]), 1.0)}
+        synthetic = step.shared("synthetic", lambda: self._synthetic(step))
+        return {"generator": _cross_entropy(self._scores(step, synthetic), 1.0)}
+
+    def _synthetic(self, step: Step) -> torch.Tensor:
+        images: torch.Tensor = self.networks["generator"](step.latents)
+        return images
 
     def _scores(self, step: Step, images: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.networks["discriminator"](step.augment(images))

@@ -17,7 +17,7 @@ from medgain.generators.batches import to_pixels
 from medgain.generators.checkpoint import Tensors, below, prefixed
 from medgain.generators.mask_sources import MaskSource, MaskSourceName, fitted, restored
 from medgain.generators.synthetic import TrainedOn, check_request, synthetic_set
-from medgain.generators.trainable import Trainable, TrainingConfig
+from medgain.generators.trainable import Given, Trainable, TrainingConfig
 from medgain.generators.trained import TrainedGenerator
 from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
@@ -184,9 +184,8 @@ class MaskGenerator(TrainedGenerator):
             whole = np.zeros((SAMPLE_CHUNK, *own.shape[1:]), np.int64)
             whole[: len(own)] = own
             with torch.no_grad():
-                images = model.generate(
-                    self._networks, latents, torch.from_numpy(whole).to(self._device)
-                )
+                given = Given(masks=torch.from_numpy(whole).to(self._device))
+                images = model.generate(self._networks, latents, given)
             dtype = np.dtype(trained_on.dtype)
             chunks.append(to_pixels(images[: len(own)], dtype, trained_on.white))
         return np.concatenate(chunks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,5 +39,14 @@ def save_pairs(
     """
     grey = masks.astype(np.float64) * (white / max(int(masks.max()), 1))
     shown = np.repeat(grey[..., None], real.shape[3], axis=3).astype(real.dtype)
-    triples = np.stack([shown, synthetic, real], axis=1).reshape(-1, *real.shape[1:])
-    save_grid(path, triples, white=white, columns=3 * columns)
+    save_beside(path, [shown, synthetic, real], white=white, columns=columns)
+
+
+def save_beside(path: Path, parts: Sequence[np.ndarray], *, white: float, columns: int = 4) -> None:
+    """Write the images of each row of `parts`, (N, H, W, C) each, beside each other.
+
+    Args:
+        columns: rows of `parts` side by side.
+    """
+    whole = np.stack(parts, axis=1).reshape(-1, *parts[0].shape[1:])
+    save_grid(path, whole, white=white, columns=len(parts) * columns)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medgain.runtime.files import write_text
 
-LOOK_KEYS = ("spread_kimg", "spread", "nearest")
+LOOK_KEYS = ("spread_kimg", "spread", "nearest", "kd")
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Counters:
     step: int = 0
     images_seen: int = 0
     seconds: float = 0.0
+    energy_wh: float | None = None
     history: dict[str, list[float]] = field(default_factory=dict)
 
     @property

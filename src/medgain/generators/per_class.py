@@ -65,7 +65,9 @@ class PerClass(Generator):
             seed = SeedTree(context.seed).child("class", label).integer()
             part = real.take(names == label, step=f"class {label}")
             generator = self.kind(self.config)
-            below = dataclasses.replace(context, folder=folder, seed=seed)
+            below = dataclasses.replace(
+                context, folder=folder, seed=seed, validation=_of_class(context.validation, label)
+            )
             reports.append(generator.fit(part, budget, below))
             self.generators[label] = generator
         return _joined(dict(zip(self.labels, reports, strict=True)))
@@ -146,8 +148,15 @@ class PerClass(Generator):
         return generator
 
 
+def _of_class(validation: ImageSet | None, label: str) -> ImageSet | None:
+    if validation is None:
+        return None
+    return validation.take(validation.records["label"].to_numpy(dtype=object) == label)
+
+
 def _joined(reports: dict[str, FitReport]) -> FitReport:
     """Return one report: sums of costs, and histories named "class: loss"."""
+    energies = [report.energy_wh for report in reports.values()]
     return FitReport(
         seconds=sum(report.seconds for report in reports.values()),
         images_seen=sum(report.images_seen for report in reports.values()),
@@ -161,4 +170,6 @@ def _joined(reports: dict[str, FitReport]) -> FitReport:
         notes=tuple(
             f"{label}: {note}" for label, report in reports.items() for note in report.notes
         ),
+        energy_wh=None if None in energies else sum(wh for wh in energies if wh is not None),
+        energy_source=", ".join(sorted({report.energy_source for report in reports.values()})),
     )

@@ -18,7 +18,16 @@ from medgain.augment.policy import resolve_policy
 from medgain.generators.base import GENERATORS
 from medgain.generators.from_masks import MaskConfig, MaskGenerator
 from medgain.generators.pix2pix_networks import UNet, patch_discriminator
-from medgain.generators.trainable import Losses, Phase, Step, Trainable, TrainingConfig, adam
+from medgain.generators.trainable import (
+    NOTHING,
+    Given,
+    Losses,
+    Phase,
+    Step,
+    Trainable,
+    TrainingConfig,
+    adam,
+)
 
 
 class Pix2pixConfig(MaskConfig):
@@ -122,14 +131,11 @@ class Pix2pixModel(Trainable):
         return torch.rand(count, self.unet.noise_size, generator=random)
 
     def generate(
-        self,
-        networks: Mapping[str, nn.Module],
-        latents: torch.Tensor,
-        masks: torch.Tensor | None = None,
+        self, networks: Mapping[str, nn.Module], latents: torch.Tensor, given: Given = NOTHING
     ) -> torch.Tensor:
-        """Return images (B, C, H, W) in [-1, 1] made from `masks` (B, H, W)."""
-        assert masks is not None, "pix2pix draws from masks"
-        images: torch.Tensor = networks["generator"](self._condition(masks), latents)
+        """Return images (B, C, H, W) in [-1, 1] made from the masks given."""
+        assert given.masks is not None, "pix2pix draws from masks"
+        images: torch.Tensor = networks["generator"](self._condition(given.masks), latents)
         return images
 
     def to(self, device: torch.device) -> None:
@@ -144,16 +150,13 @@ class Pix2pixModel(Trainable):
         return planes.float().mul_(2).sub_(1).contiguous()
 
     def _discriminator_losses(self, step: Step) -> Losses:
-        assert step.masks is not None
-        condition = self._condition(step.masks)
-        synthetic = self.networks["generator"](condition, step.latents)
-        step.memo["synthetic"] = synthetic
+        synthetic = step.shared("synthetic", lambda: self._synthetic(step), wanted_by="generator")
         real = _cross_entropy(self._scores(step, step.real), 1.0)
         total = 0.5 * (real + _cross_entropy(self._scores(step, synthetic.detach()), 0.0))
         return {"discriminator": total}
 
     def _generator_losses(self, step: Step) -> Losses:
-        synthetic = step.memo["synthetic"]
+        synthetic = step.shared("synthetic", lambda: self._synthetic(step))
         fooled = _cross_entropy(self._scores(step, synthetic), 1.0)
         distance = l1_loss(synthetic.float(), step.real)
         return {
@@ -161,6 +164,12 @@ class Pix2pixModel(Trainable):
             "generator": fooled,
             "l1": distance,
         }
+
+    def _synthetic(self, step: Step) -> torch.Tensor:
+        assert step.masks is not None
+        condition = self._condition(step.masks)
+        images: torch.Tensor = self.networks["generator"](condition, step.latents)
+        return images
 
     def _scores(self, step: Step, images: torch.Tensor) -> torch.Tensor:
         assert step.masks is not None

@@ -120,6 +120,8 @@ def train_generator(
     budget = validated(Budget, settings.get("budget") or {}, "budget")
     real, used = training_part(image_set, split=split, label=label)
     several = label is None and len(set(real.records["label"])) > 1
+    if GENERATORS.get(name).condition in ("label", "image"):
+        several = False  # these learn all classes at once
     generator = build_generator(name, settings.get("config") or {}, per_class=several)
     assert context.folder is not None, "a run needs a folder"
     _refuse_other_run(context)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from medgain.generators.checkpoint import (
     Tensors,
     below,
@@ -35,21 +37,31 @@ def save_run(trainer: Trainer, path: Path) -> None:
     for name, optimiser in trainer.optimisers.items():
         state, settings[name] = optimiser_state(optimiser)
         tensors |= prefixed(f"optimiser/{name}", state)
-    tensors |= prefixed("random", {n: r.get_state() for n, r in trainer.random.items()})
-    tensors |= prefixed("batches", trainer.batches.state())
-    tensors |= prefixed("window", trainer.window)
-    counters = trainer.counters
+    tensors |= prefixed("random", _random_states(trainer))
+    tensors |= prefixed("batches", trainer.streams.state())
+    window = {name: trainer.world.sum(pair) for name, pair in trainer.window.items()}
+    tensors |= prefixed("window", window)
+    tensors |= prefixed("memory", trainer.model.memory)
+    if trainer.config.keep == "best":
+        tensors |= prefixed("best", trainer.best.tensors())
+    counters, ada = trainer.counters, trainer.ada
     description = {
         "format_version": FORMAT_VERSION,
         "identity": trainer.identity,
         "step": counters.step,
         "images_seen": counters.images_seen,
         "seconds": counters.seconds,
+        "energy_wh": counters.energy_wh,
         "history": counters.history,
         "looks": [[look.spread, look.nearest] for look in trainer.looks],
         "optimisers": settings,
+        "ada": None if ada is None else ada.state(),
+        "best": trainer.best.numbers(),
+        "micro_batch": trainer.micro_batch,
+        "notes": trainer.notes,
     }
-    save_tensors(path, tensors, description)
+    if trainer.world.first:
+        save_tensors(path, tensors, description)
 
 
 def load_run(trainer: Trainer, path: Path) -> None:
@@ -76,11 +88,21 @@ def load_run(trainer: Trainer, path: Path) -> None:
             settings = description["optimisers"][name]
             restore_optimiser(optimiser, below(f"optimiser/{name}", tensors), settings)
         for name, random in trainer.random.items():
-            random.set_state(tensors[f"random/{name}"])
-        trainer.batches.restore(below("batches", tensors))
-        device = trainer.context.device
-        trainer.window = {n: t.to(device) for n, t in below("window", tensors).items()}
+            random.set_state(tensors[_random_name(trainer, name, trainer.world.rank)])
+        trainer.streams.restore(below("batches", tensors))
+        device, first = trainer.context.device, trainer.world.first
+        window = below("window", tensors).items()  # the sum over processes: the first takes it
+        trainer.window = {n: (t if first else torch.zeros_like(t)).to(device) for n, t in window}
+        trainer.model.memory.clear()
+        trainer.model.memory.update(
+            {name: tensor.to(device) for name, tensor in below("memory", tensors).items()}
+        )
+        if trainer.ada is not None:
+            trainer.ada.restore(description["ada"])
+        trainer.best.restore(below("best", tensors), description["best"])
+        trainer.micro_batch, trainer.notes = description["micro_batch"], description["notes"]
         counters = trainer.counters
+        counters.energy_wh = description["energy_wh"]
         counters.step, counters.images_seen = description["step"], description["images_seen"]
         counters.seconds, counters.history = description["seconds"], description["history"]
         trainer.looks = [Diversity(*look) for look in description["looks"]]
@@ -89,6 +111,25 @@ def load_run(trainer: Trainer, path: Path) -> None:
             f"the checkpoint {path} lacks part of the run's state ({error})",
             "remove it and train again",
         ) from None
+
+
+def _random_states(trainer: Trainer) -> Tensors:
+    """Return the states of all random streams, of every process where each has its own."""
+    states: Tensors = {}
+    for name, random in trainer.random.items():
+        state = random.get_state()
+        everyone = (
+            trainer.world.gathered(state, trainer.context.device)
+            if name in trainer.own_random
+            else [state]
+        )
+        for rank, one in enumerate(everyone):
+            states[_random_name(trainer, name, rank).removeprefix("random/")] = one
+    return states
+
+
+def _random_name(trainer: Trainer, name: str, rank: int) -> str:
+    return f"random/{name}@{rank}" if rank and name in trainer.own_random else f"random/{name}"
 
 
 def _check_identity(mine: dict[str, Any], saved: dict[str, Any], path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ class TrainedOn(BaseModel):
     classes: list[str]
     positive: str | None
     labels: list[str]  # those that occur, in the order of `classes`
+    counts: list[int] = []  # images of each
     intensity: Intensity
     fingerprint: str
     images: int
@@ -38,7 +40,8 @@ class TrainedOn(BaseModel):
     @classmethod
     def describe(cls, real: ImageSet) -> TrainedOn:
         """Describe the training part `real`."""
-        present = dict.fromkeys(real.records["label"])
+        present = Counter(real.records["label"])
+        labels = sorted(present, key=lambda label: _rank(real.classes, label))
         return cls(
             name=real.card.name,
             origin=real.card.origin,
@@ -46,7 +49,8 @@ class TrainedOn(BaseModel):
             licence=real.card.licence,
             classes=real.classes,
             positive=real.card.positive,
-            labels=sorted(present, key=lambda label: _rank(real.classes, label)),
+            labels=labels,
+            counts=[present[label] for label in labels],
             intensity=real.card.intensity,
             fingerprint=real.fingerprint(),
             images=len(real),

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import ClassVar
+from functools import cached_property
+from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import nn
 
 from medgain.augment.policy import Policy
 from medgain.generators.base import GeneratorConfig
+from medgain.generators.step import NOTHING, Given, Losses, Pair, Phase, Step
 
-Losses = Mapping[str, torch.Tensor]
-Pair = tuple[torch.Tensor, torch.Tensor]
+__all__ = [
+    "NOTHING",
+    "Given",
+    "Losses",
+    "Pair",
+    "Phase",
+    "Step",
+    "Trainable",
+    "TrainingConfig",
+    "adam",
+    "fresh_weights",
+    "frozen",
+]
 
 
 class TrainingConfig(GeneratorConfig):
@@ -47,49 +59,46 @@ class TrainingConfig(GeneratorConfig):
     grid_kimg: float = Field(
         default=5.0, gt=0, description="thousands of images between sample grids and checks"
     )
-
-
-@dataclass
-class Step:
-    """What one training step starts from, and what its phases hand on to later phases.
-
-    Attributes:
-        real: (B, C, H, W) float32 in [-1, 1], channels last in memory.
-        latents: (B, …) float32, as the model's `draw_latents` gives them.
-        augment: applies the discriminator's policy to (B, C, H, W) in [-1, 1]; differentiable.
-        images_seen: real images shown before this step.
-        masks: (B, H, W) int64, those of `real`; None where the training part has none.
-        augment_pairs: as `augment`, for images and their masks alike.
-        memo: tensors that a phase leaves for a later one (the synthetic batch, for instance).
-    """
-
-    real: torch.Tensor
-    latents: torch.Tensor
-    augment: Callable[[torch.Tensor], torch.Tensor]
-    images_seen: int
-    masks: torch.Tensor | None = None
-    augment_pairs: Callable[[torch.Tensor, torch.Tensor], Pair] = lambda images, masks: (
-        images,
-        masks,
+    ada_target: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="adapt the chance of each step of discriminator_augment so that the"
+        " discriminator's mean sign on real images stays here (ADA; 0.6 is usual); null applies"
+        " the policy as it is",
     )
-    memo: dict[str, torch.Tensor] = field(default_factory=dict)
+    ada_kimg: float = Field(
+        default=500.0,
+        gt=0,
+        description="thousands of images in which ADA's chance can go from 0 to 1",
+    )
+    micro_batch: int | Literal["auto"] | None = Field(
+        default=None,
+        description="images computed at once: the batch is done in parts of at most so many, and"
+        " gradients add up; auto finds the largest that fits in memory; null does it whole",
+    )
+    memory_limit_gb: float | None = Field(
+        default=None,
+        gt=0,
+        description="what micro_batch: auto may use in all, in GiB; null for 80 % of what is free",
+    )
+    compile: bool = Field(
+        default=False,
+        description="compile the networks with torch.compile: a minute or more at the start,"
+        " faster steps afterwards",
+    )
+    keep: Literal["last", "best"] = Field(
+        default="last",
+        description="which averaged weights are kept: those of the end, or those nearest to the"
+        " validation images by kernel distance, where validation images are given",
+    )
 
-
-@dataclass(frozen=True)
-class Phase:
-    """One update within a step.
-
-    Args:
-        name: names the optimiser that steps and, by default, the loss in the history.
-        losses: returns the losses by name; "total" (or the only one) is minimised.
-        frozen: networks that need no weight gradients here, which spares computing them.
-        every: run in every n-th step only (lazy regularisation).
-    """
-
-    name: str
-    losses: Callable[[Step], Losses]
-    frozen: tuple[str, ...] = ()
-    every: int = 1
+    @field_validator("micro_batch")
+    @classmethod
+    def _some_images(cls, value: int | str | None) -> int | str | None:
+        if isinstance(value, int) and value < 1:
+            raise ValueError("should be at least 1")
+        return value
 
 
 class Trainable(ABC):
@@ -103,6 +112,12 @@ class Trainable(ABC):
         judged_from_step: before this step near-equal samples are no collapse.
         jitter: changes training images and their masks alike before a step, or None.
         loss_limit: a loss whose mean over a logging window is beyond this has exploded.
+        classes: how many classes the networks know; 0 for those that know none.
+        twice_differentiated: networks through which gradients of gradients are taken; they are
+            never compiled.
+        interpolates: whether a sheet of samples between latents makes sense.
+        memory: tensors that outlast a step (running means, a pool of images), by name; they are
+            part of checkpoints.
     """
 
     networks: dict[str, nn.Module]
@@ -112,6 +127,14 @@ class Trainable(ABC):
     judged_from_step: ClassVar[int] = 300
     loss_limit: float = 100.0
     jitter: Policy | None = None
+    classes: int = 0
+    twice_differentiated: ClassVar[tuple[str, ...]] = ()
+    interpolates: ClassVar[bool] = True
+
+    @cached_property
+    def memory(self) -> dict[str, torch.Tensor]:
+        """Tensors that outlast a step, by name; put in what checkpoints must hold."""
+        return {}
 
     @abstractmethod
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
@@ -130,16 +153,30 @@ class Trainable(ABC):
         spent."""
         return 1.0
 
+    def augment_probability(self, done: float) -> float | None:
+        """Return the chance of each step of the discriminator's policy when `done` (0 to 1) of
+        the budget is spent; None leaves the policy as it is. ADA goes before this."""
+        return None
+
+    def prepare(  # noqa: B027 - most have nothing to prepare
+        self, done: float, optimisers: Mapping[str, torch.optim.Optimizer]
+    ) -> None:
+        """Set what else depends on how much of the budget is spent, `done` from 0 to 1.
+
+        Called before each step. It must depend on `done` alone, so that a resumed run agrees:
+        an optimiser's betas, or buffers of the networks such as a fade-in's weight.
+        """
+
+    def draw_labels(self, count: int, random: torch.Generator) -> torch.Tensor:
+        """Return the classes of `count` images to be made, (count,) int64, on the CPU."""
+        return torch.randint(max(self.classes, 1), (count,), generator=random)
+
     def generate(
-        self,
-        networks: Mapping[str, nn.Module],
-        latents: torch.Tensor,
-        masks: torch.Tensor | None = None,
+        self, networks: Mapping[str, nn.Module], latents: torch.Tensor, given: Given = NOTHING
     ) -> torch.Tensor:
         """Return images (B, C, H, W) in [-1, 1] made from `latents` by `networks`.
 
-        Args:
-            masks: (B, H, W) int64, for generators that are conditioned on them.
+        An image must not depend on which others are in the batch.
         """
         images: torch.Tensor = networks["generator"](latents)
         return images

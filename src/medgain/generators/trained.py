@@ -7,6 +7,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -19,6 +20,7 @@ from medgain.generators.base import (
     FitReport,
     Generator,
 )
+from medgain.generators.batches import TrainingData
 from medgain.generators.checkpoint import Tensors, below, load_tensors, prefixed, save_tensors
 from medgain.generators.loop import Trainer
 from medgain.generators.saved import read_saved, write_saved
@@ -58,7 +60,7 @@ class TrainedGenerator(Generator):
         model = self._built(context.seed)
         trainer = Trainer(
             model,
-            real.images,
+            self.training_data(real),
             self.config,
             budget,
             context,
@@ -70,9 +72,10 @@ class TrainedGenerator(Generator):
                 "notes": self.notes,
             },
             title=" ".join(filter(None, [self.name, self.trained_on.label])),
-            masks=real.masks if self.condition == "mask" else None,
+            validation=self._validation(context.validation),
         )
-        report = dataclasses.replace(trainer.run(), notes=tuple(self.notes))
+        report = trainer.run()
+        report = dataclasses.replace(report, notes=(*self.notes, *report.notes))
         self.trained_kimg = report.images_seen / 1000
         self._model, self._networks, self._device = model, trainer.ema.networks, context.device
         return report
@@ -133,6 +136,38 @@ class TrainedGenerator(Generator):
                 "import the set again with --size and one of these",
             )
 
+    def training_data(self, real: ImageSet) -> TrainingData:
+        """Return what the loop trains on, or follows the run by, of the set `real`.
+
+        Class codes are positions in `trained_on.labels`.
+        """
+        assert self.trained_on is not None
+        labels = None
+        if self.condition == "label":
+            codes = {label: code for code, label in enumerate(self.trained_on.labels)}
+            labels = np.array([codes[label] for label in real.records["label"]], dtype=np.int64)
+        return TrainingData(real.images, real.masks if self.condition == "mask" else None, labels)
+
+    def _validation(self, real: ImageSet | None) -> TrainingData | None:
+        """Return the validation images of the classes that are trained on, as the loop needs them.
+
+        Raises:
+            DataError: they are not of the training images' form.
+        """
+        assert self.trained_on is not None
+        if real is None:
+            return None
+        form = (real.size_px, real.channels, str(real.images.dtype))
+        wanted = (self.trained_on.size_px, self.trained_on.channels, self.trained_on.dtype)
+        if form != wanted:
+            raise DataError(
+                f"the validation images '{real.card.name}' are {_described(*form)}, and the"
+                f" training images {_described(*wanted)}",
+                "take both from one image set",
+            )
+        known = np.isin(real.records["label"].to_numpy(dtype=str), self.trained_on.labels)
+        return self.training_data(real if known.all() else real.take(known))
+
     def _more_tensors(self) -> Tensors:
         """Return what is saved beside the networks."""
         return {}
@@ -157,3 +192,7 @@ class TrainedGenerator(Generator):
         if self.trained_on is None or self._model is None:
             raise MedgainError(f"this {self.name} is not trained yet", "call fit or load first")
         return self.trained_on, self._model
+
+
+def _described(size_px: tuple[int, int], channels: int, dtype: str) -> str:
+    return f"{size_px[0]} × {size_px[1]} × {channels} {dtype}"
