@@ -144,8 +144,8 @@ def test_training_makes_samples_like_the_training_images(make_set):
     real = make_set(64)
     config = DcganConfig(width=8, batch_size=16, lr=1e-3, grid_kimg=100, checkpoint_kimg=100)
     run = trainer(real, DcganModel(16, 1, config), kimg=2.4, config=config)
-    wanted = run.streams.images.at(torch.arange(64))
-    gallery = run.gallery
+    wanted = run.draws.streams.images.at(torch.arange(64))
+    gallery = run.lookout.gallery
 
     def distance() -> float:
         gallery.refresh_statistics()
@@ -175,7 +175,7 @@ def test_the_discriminator_sees_augmented_images_only(make_set):
     real = make_set(20)
     sizes = []
     run = trainer(real)
-    policy = run.augment.policy
+    policy = run.draws.augment.policy
 
     class Counting:
         def draw(self, n, size, generator):
@@ -184,18 +184,18 @@ def test_the_discriminator_sees_augmented_images_only(make_set):
 
         apply = staticmethod(policy.apply)
 
-    run.augment._varied = Counting()
+    run.draws.augment._varied = Counting()
     run._step()
     assert sizes == [8, 8, 8]  # real and synthetic for the discriminator, synthetic again for G
     plain = trainer(real, config=CONFIG.model_copy(update={"discriminator_augment": None}))
-    assert plain.augment.policy is None
+    assert plain.draws.augment.policy is None
     plain._step()
 
 
 def test_augmentation_passes_gradients_to_the_generator(make_set):
     run = trainer(make_set(20))
     images = torch.zeros(8, 1, 16, 16, requires_grad=True)
-    run.augment.images(images).square().sum().backward()
+    run.draws.augment.images(images).square().sum().backward()
     assert images.grad is not None and (images.grad != 0).any()
 
 
@@ -237,8 +237,8 @@ def test_frozen_networks_get_no_gradient_and_are_thawed(make_set):
 def test_sixteen_bit_images_keep_their_depth(make_set):
     real = make_set(20, dtype="uint16")
     run = trainer(real)
-    batch = run.streams.images.at(torch.arange(20))
-    white = run.streams.images.max_value
+    batch = run.draws.streams.images.at(torch.arange(20))
+    white = run.draws.streams.images.max_value
     assert white == real.images.max(), "the brightest pixel is 1, not the type's largest value"
     stored = ((batch.double() + 1) / 2 * white).round().numpy().transpose(0, 2, 3, 1)
     assert np.abs(stored - real.images).max() <= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from medgain.generators.base import FitReport
 
 _POWERCAP = Path("/sys/class/powercap")
 _JOULES_PER_WH = 3600.0
+_READ_EVERY_SECONDS = 60.0
 
 
 def peak_memory_mb(device: torch.device) -> float:
@@ -30,36 +32,46 @@ def immediate(images: int, seconds: float = 0.0) -> FitReport:
 
 
 class EnergyMeter:
-    """Energy used since it was made, in Wh, or None where nothing tells.
+    """Energy used, in Wh, or None where nothing tells.
 
     On the CPU the processor's own counters (RAPL, all packages, whoever uses them) where they may
     be read; else, and for GPUs, codecarbon's offline tracker where it is installed, which
     measures what it can and estimates the rest from the processor's data sheet.
 
     Args:
+        spent_wh: what was used before, which is added.
         powercap: where the kernel shows the counters.
     """
 
-    def __init__(self, device: torch.device, powercap: Path = _POWERCAP) -> None:
+    def __init__(
+        self, device: torch.device, spent_wh: float | None = None, powercap: Path = _POWERCAP
+    ) -> None:
         self._counters = _rapl_counters(powercap) if device.type == "cpu" else []
         self._tracker = None if self._counters else _codecarbon()
-        self._wh = 0.0
+        self._before_wh = self._wh = spent_wh or 0.0
+        self._read_at = time.monotonic()
         self.source = "RAPL" if self._counters else "codecarbon" if self._tracker else ""
 
-    def read(self) -> float | None:
-        """Return Wh since the start. Counters wrap around: read them every few minutes."""
-        if self._tracker is not None:
-            self._tracker.flush()
-            return float(self._tracker._total_energy.kWh) * 1000
-        if not self._counters:
-            return None
-        self._wh += sum(counter.joules() for counter in self._counters) / _JOULES_PER_WH
-        return self._wh
+    def __enter__(self) -> EnergyMeter:
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *error: object) -> None:
         """Stop measuring."""
         if self._tracker is not None:
             self._tracker.stop()
+
+    def wh(self, *, now: bool = False) -> float | None:
+        """Return Wh used so far, as read at most a minute ago, or `now`; None if unknown."""
+        if not self.source:
+            return None
+        if now or time.monotonic() - self._read_at > _READ_EVERY_SECONDS:
+            self._read_at = time.monotonic()
+            if self._tracker is not None:
+                self._tracker.flush()
+                self._wh = self._before_wh + self._tracker._total_energy.kWh * 1000
+            # counters wrap around after some ten minutes at the earliest
+            self._wh += sum(counter.joules() for counter in self._counters) / _JOULES_PER_WH
+        return self._wh
 
 
 class _Counter:

@@ -1,4 +1,4 @@
-"""The one training loop: precision, EMA, augmentation, checkpoints, grids, and what goes wrong.
+"""The one training loop: precision, EMA, accumulation, checkpoints, and when to look and log.
 
 It asks a model (`Trainable`) for networks, optimisers and losses, and knows nothing else of it.
 """
@@ -6,37 +6,32 @@ It asks a model (`Trainable`) for networks, optimisers and losses, and knows not
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from medgain.augment.policy import resolve_policy
 from medgain.generators.accumulation import largest_part, memory_limit_bytes, parts
-from medgain.generators.adaptive import Ada, DiscriminatorPolicy
+from medgain.generators.adaptive import Ada
 from medgain.generators.base import Budget, FitContext, FitReport
-from medgain.generators.batches import Streams, TrainingData
-from medgain.generators.best import Best, Validation
+from medgain.generators.batches import TrainingData
 from medgain.generators.compiling import compile_networks
 from medgain.generators.costs import EnergyMeter, peak_memory_mb
+from medgain.generators.draws import Draws
 from medgain.generators.ema import Ema
-from medgain.generators.history import LOOK_KEYS, Counters, crossed, loss_names, write_losses
-from medgain.generators.looks import Looks
+from medgain.generators.history import Counters, crossed, loss_names, write_losses
+from medgain.generators.lookout import Lookout
 from medgain.generators.pace import Bar, share_done
 from medgain.generators.parallel import join_world
 from medgain.generators.state import load_run, save_run
 from medgain.generators.trainable import Phase, Step, Trainable, TrainingConfig, frozen
 from medgain.generators.trial import Trial
-from medgain.generators.watch import Diversity, check_collapse, check_losses, check_weights
+from medgain.generators.watch import check_weights
 from medgain.runtime.device import autocast, resolve_precision
-from medgain.runtime.errors import ConfigError
 from medgain.runtime.files import write_json
-from medgain.runtime.seeds import SeedTree
 
 CHECKPOINT = "checkpoint.safetensors"
 LOSSES = "losses.csv"
 RUN = "run.json"
-INTERPOLATION = "interpolation.png"
 LOG_EVERY_STEPS = 8
 
 
@@ -72,19 +67,8 @@ class Trainer:
             "precision": str(self.precision).removeprefix("torch."),
             "processes": self.world.size,
         }
-        seeds = SeedTree(context.seed)
-        # what is drawn for the whole batch is drawn alike by every process, the rest by each
-        shared = ["latents", "labels", *(["jitter"] if model.jitter is not None else [])]
-        own = {name: seeds.child(name) for name in ("augment", "losses")}
-        if self.world.rank:
-            own = {name: node.child("process", self.world.rank) for name, node in own.items()}
-        self.own_random = {name: node.torch() for name, node in own.items()}
-        self.random = {name: seeds.child(name).torch() for name in shared} | self.own_random
-        self.batch_size = min(config.batch_size, len(data.images))
-        self.streams = Streams(data, self.batch_size, seeds, context.device)
-        augment = config.discriminator_augment
-        policy = None if augment is None else resolve_policy(augment)
-        self.augment = DiscriminatorPolicy(policy, self.random["augment"])
+        self.draws = Draws(model, data, config, context, self.world)
+        self.batch_size = self.draws.batch_size
         self.ada: Ada | None = None
         if config.ada_target is not None:
             self.ada = Ada(config.ada_target, config.ada_kimg, context.device, self.world)
@@ -101,21 +85,9 @@ class Trainer:
             for name, optimiser in self.optimisers.items()
         }
         self.counters = Counters()
-        self.window: dict[str, torch.Tensor] = {}  # sum and count since the last row
-        self.looks: list[Diversity] = []
-        look_seeds = seeds.child("look")
-        self.gallery = Looks(model, self.ema.networks, self.streams, data.images, look_seeds)
-        self.validation: Validation | None = None
-        if validation is not None:
-            self.validation = Validation(
-                model, validation, self.streams, data.images.dtype, seeds.child("validation")
-            )
-        elif config.keep == "best":
-            raise ConfigError(
-                "config.keep=best needs validation images, and none are given",
-                "train on a part that leaves some (--split train), or set config.keep=last",
-            )
-        self.best = Best()
+        self.lookout = Lookout(
+            model, self.draws, self.ema, data, validation, config, context, self.counters, title
+        )
         self.notes: list[str] = []
         self.micro_batch: int | None = None  # found or asked for, when the run begins
         if config.compile:
@@ -129,35 +101,34 @@ class Trainer:
             ConfigError: the folder holds the checkpoint of another run.
         """
         self._begin()
-        started = time.monotonic() - self.counters.seconds
-        meter, spent_wh = EnergyMeter(self.context.device), self.counters.energy_wh or 0.0
-        bar = Bar(self.budget, self.counters, self.batch_size)
-        with bar.shown(self.title, quiet=self.context.quiet or not self.world.first):
-            while not share_done(self.budget, self.counters) >= 1:
-                before = self.counters.kimg
+        counters = self.counters
+        started = time.monotonic() - counters.seconds
+        meter = EnergyMeter(self.context.device, counters.energy_wh)
+        bar = Bar(self.budget, counters, self.batch_size)
+        with meter, bar.shown(self.title, quiet=self.context.quiet or not self.world.first):
+            while share_done(self.budget, counters) < 1:
+                before = counters.kimg
                 self._step()
                 seconds = time.monotonic() - started
-                self.counters.seconds = self.world.agreed(seconds, self.context.device)
-                if self.counters.step % LOG_EVERY_STEPS == 0:
-                    wh = meter.read()
-                    self.counters.energy_wh = None if wh is None else spent_wh + wh
+                counters.seconds = self.world.agreed(seconds, self.context.device)
+                counters.energy_wh = meter.wh()
                 self._after_step(before)
                 bar.after_step(self._note())
+            counters.energy_wh = meter.wh(now=True)
         self._write()  # before what follows, which a longer run would not have here
-        self._average(self.counters.step % self.model.average_every_steps)
-        self._log_window(final=True)
-        self._look(final=True)
-        self._choose_weights()
-        wh = meter.read()
-        meter.stop()
+        self._average(counters.step % self.model.average_every_steps)
+        self.lookout.log(final=True)
+        self.lookout.look(final=True)
+        chosen = self.lookout.choose_weights()
+        self.lookout.interpolate()
         return FitReport(
-            seconds=self.counters.seconds,
-            images_seen=self.counters.images_seen,
-            steps=self.counters.step,
+            seconds=counters.seconds,
+            images_seen=counters.images_seen,
+            steps=counters.step,
             peak_memory_mb=peak_memory_mb(self.context.device),
-            history={name: list(values) for name, values in self.counters.history.items()},
-            notes=tuple(self.notes),
-            energy_wh=None if wh is None else spent_wh + wh,
+            history={name: list(values) for name, values in counters.history.items()},
+            notes=(*self.notes, *chosen),
+            energy_wh=counters.energy_wh,
             energy_source=meter.source,
         )
 
@@ -165,7 +136,7 @@ class Trainer:
         counters, every = self.counters, self.model.average_every_steps
         done = min(share_done(self.budget, counters), 1.0)
         self._set_schedules(done)
-        whole = self._drawn_step(done)
+        whole = self.draws.step(counters.step, counters.images_seen, done)
         due = [phase for phase in self.phases if counters.step % phase.every == 0]
         whole.due = frozenset(phase.name for phase in due)
         steps = parts(whole, self.micro_batch)
@@ -178,32 +149,6 @@ class Trainer:
         if counters.step % every == 0:
             self._average(every)
 
-    def _drawn_step(self, done: float) -> Step:
-        """Return the next step: this process's rows of what is drawn for all."""
-        device, model, number = self.context.device, self.model, self.batch_size
-        images, other = self.streams.images, self.streams.other
-        latents = model.draw_latents(number, self.random["latents"])
-        rows = images.next_rows()
-        other_rows = None if other is None else other.next_rows()
-        step = Step(
-            images.at(rows),
-            latents.to(device),
-            self.augment.images,
-            self.counters.images_seen,
-            images.masks_at(rows),
-            self.augment.pairs,
-            labels=images.labels_at(rows),
-            number=self.counters.step,
-            done=done,
-            random=self.random["losses"],
-        )
-        if model.classes:
-            step.drawn_labels = model.draw_labels(number, self.random["labels"]).to(device)
-        if other is not None and other_rows is not None:
-            step.other, step.other_labels = other.at(other_rows), other.labels_at(other_rows)
-        self._jitter(step)
-        return step if self.world.size == 1 else step.part(self.world.rows(number))
-
     def _average(self, steps: int) -> None:
         """Let the average take in the weights after `steps` further steps."""
         if steps:
@@ -215,17 +160,14 @@ class Trainer:
         for name, optimiser in self.optimisers.items():
             for group, rate in zip(optimiser.param_groups, self.learning_rates[name], strict=True):
                 group["lr"] = rate * factor
-        adapted = None if self.ada is None else self.ada.probability
-        chance = self.model.augment_probability(done) if adapted is None else adapted
-        self.augment.set_probability(chance)
+        chance = self.model.augment_probability(done)
+        self.draws.augment.set_probability(chance if self.ada is None else self.ada.probability)
         self.model.prepare(done, self.optimisers)
 
     def _update(self, phase: Phase, steps: list[Step]) -> None:
         optimiser = self.optimisers[phase.name]
         optimiser.zero_grad(set_to_none=True)
-        for name, value in self._add_gradients(phase, steps).items():
-            one = torch.stack([value, value.new_ones(())])
-            self.window[name] = self.window[name] + one if name in self.window else one
+        self.lookout.note_losses(self._add_gradients(phase, steps))
         if self.world.size > 1:
             self.world.sum_gradients(p for g in optimiser.param_groups for p in g["params"])
         optimiser.step()
@@ -247,72 +189,14 @@ class Trainer:
                     means[name] = means[name] + one if name in means else one
         return means
 
-    def _jitter(self, step: Step) -> None:
-        policy = self.model.jitter
-        if policy is None:
-            return
-        size = (step.real.shape[-2], step.real.shape[-1])
-        parameters = policy.draw(len(step.real), size, self.random["jitter"])
-        if step.masks is None:
-            step.real = policy.apply(step.real, parameters, value_range=(-1.0, 1.0))
-        else:
-            step.real, step.masks = policy.apply(
-                step.real, parameters, step.masks, value_range=(-1.0, 1.0)
-            )
-
     def _after_step(self, kimg_before: float) -> None:
+        kimg = self.counters.kimg
         if self.counters.step % LOG_EVERY_STEPS == 0:
-            self._log_window()
-        if crossed(kimg_before, self.counters.kimg, self.config.grid_kimg):
-            self._look()
-        if crossed(kimg_before, self.counters.kimg, self.config.checkpoint_kimg):
+            self.lookout.log()
+        if crossed(kimg_before, kimg, self.config.grid_kimg):
+            self.lookout.look()
+        if crossed(kimg_before, kimg, self.config.checkpoint_kimg):
             self._write()
-
-    def _log_window(self, *, final: bool = False) -> None:
-        """Append the window's mean losses to the history; at the end only if there are none."""
-        history = self.counters.history
-        pairs = {name: self.world.sum(pair).tolist() for name, pair in self.window.items()}
-        size = self.world.size  # each process's losses are its share of the mean already
-        means = {name: size * total / count for name, (total, count) in pairs.items()}
-        check_losses(self.title, self.counters.kimg, means, self.model.loss_limit)
-        if not means or (final and "kimg" in history):
-            return
-        for name, value in {"kimg": self.counters.kimg, **means}.items():
-            history.setdefault(name, []).append(value)
-        self.window = {}
-
-    def _look(self, *, final: bool = False) -> None:
-        """Draw the fixed latents: check weights and variety, and write the sample grid."""
-        kimg, history = self.counters.kimg, self.counters.history
-        check_weights(self.title, kimg, self.model.networks)
-        look = self.gallery.look(self._picture(f"{kimg:09.2f}kimg.png"))
-        found = {"spread_kimg": kimg, "spread": look.spread, "nearest": look.nearest}
-        if self.validation is not None:
-            found["kd"] = self.validation.distance(self.gallery.generate)
-            self.best.offer(found["kd"], kimg, self.ema.networks)
-        if not final or history.get("spread_kimg", [-1.0])[-1] != kimg:
-            for key in LOOK_KEYS:
-                if key in found:
-                    history.setdefault(key, []).append(found[key])
-        if self.counters.step >= self.model.judged_from_step:
-            self.looks.append(look)
-            check_collapse(self.title, kimg, self.looks, needed=1 if final else 2)
-
-    def _choose_weights(self) -> None:
-        """Bring the best averaged weights back, where they are to be kept; draw between latents."""
-        if self.config.keep == "best" and self.best.give_back(self.ema.networks):
-            self.gallery.refresh_statistics()
-            self.notes.append(
-                f"kept the average of {self.best.kimg:.2f} kimg, the nearest to"
-                f" the validation images (KD {self.best.distance:.4g})"
-            )
-        picture = self._picture(INTERPOLATION)
-        if picture is not None:
-            self.gallery.interpolate(picture)
-
-    def _picture(self, name: str) -> Path | None:
-        folder = self.context.folder
-        return folder / "samples" / name if folder is not None and self.world.first else None
 
     def _begin(self) -> None:
         folder = self.context.folder

@@ -17,6 +17,7 @@ from medgain.generators.checkpoint import (
     restore_optimiser,
     save_tensors,
 )
+from medgain.generators.draws import OWN_STREAMS
 from medgain.generators.watch import Diversity
 from medgain.runtime.errors import ConfigError, DataError
 
@@ -38,12 +39,12 @@ def save_run(trainer: Trainer, path: Path) -> None:
         state, settings[name] = optimiser_state(optimiser)
         tensors |= prefixed(f"optimiser/{name}", state)
     tensors |= prefixed("random", _random_states(trainer))
-    tensors |= prefixed("batches", trainer.streams.state())
-    window = {name: trainer.world.sum(pair) for name, pair in trainer.window.items()}
+    tensors |= prefixed("batches", trainer.draws.streams.state())
+    window = {name: trainer.world.sum(pair) for name, pair in trainer.lookout.window.items()}
     tensors |= prefixed("window", window)
     tensors |= prefixed("memory", trainer.model.memory)
     if trainer.config.keep == "best":
-        tensors |= prefixed("best", trainer.best.tensors())
+        tensors |= prefixed("best", trainer.lookout.best.tensors())
     counters, ada = trainer.counters, trainer.ada
     description = {
         "format_version": FORMAT_VERSION,
@@ -53,10 +54,10 @@ def save_run(trainer: Trainer, path: Path) -> None:
         "seconds": counters.seconds,
         "energy_wh": counters.energy_wh,
         "history": counters.history,
-        "looks": [[look.spread, look.nearest] for look in trainer.looks],
+        "looks": [[look.spread, look.nearest] for look in trainer.lookout.looks],
         "optimisers": settings,
         "ada": None if ada is None else ada.state(),
-        "best": trainer.best.numbers(),
+        "best": trainer.lookout.best.numbers(),
         "micro_batch": trainer.micro_batch,
         "notes": trainer.notes,
     }
@@ -87,25 +88,27 @@ def load_run(trainer: Trainer, path: Path) -> None:
         for name, optimiser in trainer.optimisers.items():
             settings = description["optimisers"][name]
             restore_optimiser(optimiser, below(f"optimiser/{name}", tensors), settings)
-        for name, random in trainer.random.items():
-            random.set_state(tensors[_random_name(trainer, name, trainer.world.rank)])
-        trainer.streams.restore(below("batches", tensors))
+        for name, random in trainer.draws.random.items():
+            random.set_state(tensors[_random_name(name, trainer.world.rank)])
+        trainer.draws.streams.restore(below("batches", tensors))
         device, first = trainer.context.device, trainer.world.first
         window = below("window", tensors).items()  # the sum over processes: the first takes it
-        trainer.window = {n: (t if first else torch.zeros_like(t)).to(device) for n, t in window}
+        trainer.lookout.window = {
+            n: (t if first else torch.zeros_like(t)).to(device) for n, t in window
+        }
         trainer.model.memory.clear()
         trainer.model.memory.update(
             {name: tensor.to(device) for name, tensor in below("memory", tensors).items()}
         )
         if trainer.ada is not None:
             trainer.ada.restore(description["ada"])
-        trainer.best.restore(below("best", tensors), description["best"])
+        trainer.lookout.best.restore(below("best", tensors), description["best"])
         trainer.micro_batch, trainer.notes = description["micro_batch"], description["notes"]
         counters = trainer.counters
         counters.energy_wh = description["energy_wh"]
         counters.step, counters.images_seen = description["step"], description["images_seen"]
         counters.seconds, counters.history = description["seconds"], description["history"]
-        trainer.looks = [Diversity(*look) for look in description["looks"]]
+        trainer.lookout.looks = [Diversity(*look) for look in description["looks"]]
     except (KeyError, TypeError, RuntimeError) as error:
         raise DataError(
             f"the checkpoint {path} lacks part of the run's state ({error})",
@@ -116,20 +119,20 @@ def load_run(trainer: Trainer, path: Path) -> None:
 def _random_states(trainer: Trainer) -> Tensors:
     """Return the states of all random streams, of every process where each has its own."""
     states: Tensors = {}
-    for name, random in trainer.random.items():
+    for name, random in trainer.draws.random.items():
         state = random.get_state()
         everyone = (
             trainer.world.gathered(state, trainer.context.device)
-            if name in trainer.own_random
+            if name in OWN_STREAMS
             else [state]
         )
         for rank, one in enumerate(everyone):
-            states[_random_name(trainer, name, rank).removeprefix("random/")] = one
+            states[_random_name(name, rank).removeprefix("random/")] = one
     return states
 
 
-def _random_name(trainer: Trainer, name: str, rank: int) -> str:
-    return f"random/{name}@{rank}" if rank and name in trainer.own_random else f"random/{name}"
+def _random_name(name: str, rank: int) -> str:
+    return f"random/{name}@{rank}" if rank and name in OWN_STREAMS else f"random/{name}"
 
 
 def _check_identity(mine: dict[str, Any], saved: dict[str, Any], path: Path) -> None:

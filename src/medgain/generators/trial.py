@@ -32,16 +32,16 @@ class Trial:
             name: {key: tensor.detach().clone() for key, tensor in network.named_buffers()}
             for name, network in trainer.model.networks.items()
         }
-        self._random = {name: random.get_state() for name, random in trainer.random.items()}
-        self._streams = trainer.streams.state()
-        self._memory = dict(trainer.model.memory)
+        self._random = {name: random.get_state() for name, random in trainer.draws.random.items()}
+        self._streams = trainer.draws.streams.state()
+        self._memory = {name: t.clone() for name, t in trainer.model.memory.items()}
         return self
 
     def run(self, count: int) -> None:
         """Compute the gradients of every phase on `count` images."""
         trainer = self.trainer
         trainer._set_schedules(0.0)
-        step = trainer._drawn_step(0.0).part(slice(0, count))
+        step = trainer.draws.step(0, 0, 0.0).part(slice(0, count))
         step.split = count < trainer.batch_size
         for phase in trainer.phases:
             trainer._add_gradients(phase, [step])
@@ -61,8 +61,8 @@ class Trial:
             with torch.no_grad():
                 for key, tensor in network.named_buffers():
                     tensor.copy_(buffers[key])
-        for name, random in trainer.random.items():
+        for name, random in trainer.draws.random.items():
             random.set_state(self._random[name])
-        trainer.streams.restore(self._streams)
+        trainer.draws.streams.restore(self._streams)
         trainer.model.memory.clear()
         trainer.model.memory.update(self._memory)
