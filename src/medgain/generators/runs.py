@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,12 @@ from medgain.generators.base import (
     FitReport,
     Generator,
 )
+from medgain.generators.parallel import join_world
 from medgain.generators.per_class import PerClass
 from medgain.generators.saved import load_generator
 from medgain.runtime.errors import ConfigError, DataError, suggest
+
+VALIDATION_PART = "val"
 
 
 @dataclass(frozen=True)
@@ -123,11 +127,15 @@ def train_generator(
     if GENERATORS.get(name).condition in ("label", "image"):
         several = False  # these learn all classes at once
     generator = build_generator(name, settings.get("config") or {}, per_class=several)
-    assert context.folder is not None, "a run needs a folder"
+    folder = context.folder
+    assert folder is not None, "a run needs a folder"
     _refuse_other_run(context)
+    if context.validation is None:
+        context = dataclasses.replace(context, validation=_left_for_validation(image_set, split))
     report = generator.fit(real, budget, context)
-    generator.save(context.folder)
-    return GeneratorRun(context.folder, report, used)
+    if join_world(context.device).first:
+        generator.save(folder)
+    return GeneratorRun(folder, report, used)
 
 
 def sample_run(folder: Path, count: int, *, seed: int, label: str | None = None) -> ImageSet:
@@ -156,6 +164,14 @@ def validated(model: type[BaseModel], values: Any, prefix: str) -> Any:
             f"'{key}' can't be {first.get('input')!r}: {first['msg'].lower()}",
             "give another value with --set",
         ) from None
+
+
+def _left_for_validation(image_set: ImageSet, split: str | None) -> ImageSet | None:
+    """Return the set's validation part if another part is trained on, else None."""
+    if split is None or split == VALIDATION_PART:
+        return None
+    kept = image_set.splits.astype(str) == VALIDATION_PART
+    return image_set.take(kept, step="validation part") if kept.any() else None
 
 
 def _refuse_other_run(context: FitContext) -> None:
