@@ -8,6 +8,7 @@ from medgain.generators.base import FitContext
 from medgain.generators.batches import Streams, TrainingData
 from medgain.generators.parallel import World
 from medgain.generators.trainable import Step, Trainable, TrainingConfig
+from medgain.runtime.errors import ConfigError
 from medgain.runtime.seeds import SeedTree
 
 # drawn by each process for its rows; all else is drawn alike by all, for the whole batch
@@ -33,6 +34,11 @@ class Draws:
     ) -> None:
         self.model, self.device, self.world = model, context.device, world
         self.batch_size = min(config.batch_size, len(data.images))
+        if self.batch_size < world.size:
+            raise ConfigError(
+                f"{world.size} processes can't share a batch of {self.batch_size} images",
+                "start fewer, or raise config.batch_size",
+            )
         seeds = SeedTree(context.seed)
         names = ["latents", "labels", *(["jitter"] if model.jitter is not None else [])]
         nodes = {name: seeds.child(name) for name in (*names, *OWN_STREAMS)}

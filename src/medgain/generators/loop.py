@@ -110,7 +110,9 @@ class Trainer:
                 before = counters.kimg
                 self._step()
                 seconds = time.monotonic() - started
-                counters.seconds = self.world.agreed(seconds, self.context.device)
+                if self.budget.minutes is not None:  # all must stop after the same step
+                    seconds = self.world.agreed(seconds, self.context.device)
+                counters.seconds = seconds
                 counters.energy_wh = meter.wh()
                 self._after_step(before)
                 bar.after_step(self._note())

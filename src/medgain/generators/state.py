@@ -42,7 +42,7 @@ def save_run(trainer: Trainer, path: Path) -> None:
     tensors |= prefixed("batches", trainer.draws.streams.state())
     window = {name: trainer.world.sum(pair) for name, pair in trainer.lookout.window.items()}
     tensors |= prefixed("window", window)
-    tensors |= prefixed("memory", trainer.model.memory)
+    tensors |= _memories(trainer)
     if trainer.config.keep == "best":
         tensors |= prefixed("best", trainer.lookout.best.tensors())
     counters, ada = trainer.counters, trainer.ada
@@ -96,9 +96,10 @@ def load_run(trainer: Trainer, path: Path) -> None:
         trainer.lookout.window = {
             n: (t if first else torch.zeros_like(t)).to(device) for n, t in window
         }
+        own = _memory_name(trainer.world.rank)
         trainer.model.memory.clear()
         trainer.model.memory.update(
-            {name: tensor.to(device) for name, tensor in below("memory", tensors).items()}
+            {name: tensor.to(device) for name, tensor in below(own, tensors).items()}
         )
         if trainer.ada is not None:
             trainer.ada.restore(description["ada"])
@@ -129,6 +130,19 @@ def _random_states(trainer: Trainer) -> Tensors:
         for rank, one in enumerate(everyone):
             states[_random_name(name, rank).removeprefix("random/")] = one
     return states
+
+
+def _memories(trainer: Trainer) -> Tensors:
+    """Return what each process's model remembers."""
+    world, device, kept = trainer.world, trainer.context.device, Tensors()
+    for name, tensor in sorted(trainer.model.memory.items()):
+        for rank, one in enumerate(world.gathered(tensor, device)):
+            kept[f"{_memory_name(rank)}/{name}"] = one
+    return kept
+
+
+def _memory_name(rank: int) -> str:
+    return f"memory@{rank}" if rank else "memory"
 
 
 def _random_name(name: str, rank: int) -> str:
