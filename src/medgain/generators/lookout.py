@@ -11,7 +11,7 @@ from medgain.generators.batches import TrainingData
 from medgain.generators.best import Best, Validation
 from medgain.generators.draws import Draws
 from medgain.generators.ema import Ema
-from medgain.generators.history import LOOK_KEYS, Counters
+from medgain.generators.history import LOOK_KEYS, Counters, loss_names
 from medgain.generators.looks import Looks
 from medgain.generators.trainable import Trainable, TrainingConfig
 from medgain.generators.watch import Diversity, check_collapse, check_losses, check_weights
@@ -75,7 +75,9 @@ class Lookout:
         check_losses(self.title, self.counters.kimg, means, self.model.loss_limit)
         if not means or (final and "kimg" in history):
             return
-        for name, value in {"kimg": self.counters.kimg, **means}.items():
+        # what runs more rarely than is logged keeps its value, so that all have one per row
+        before = {name: history[name][-1] for name in loss_names(history)}
+        for name, value in {"kimg": self.counters.kimg, **before, **means}.items():
             history.setdefault(name, []).append(value)
         self.window = {}
 
