@@ -6,7 +6,8 @@ Adversarial Networks (arXiv:1703.10593).
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -24,20 +25,20 @@ from medgain.generators.translation_pair import (
     PairConfig,
     PairModel,
     PairTranslator,
-    chosen,
 )
-
-WIDTHS = {"small": 16, "base": 32, "large": 64}
-BLOCKS = {"small": 4, "base": 6, "large": 9}
 
 
 class CycleganConfig(PairConfig):
     """Settings of CycleGAN. Those of losses and optimiser are the paper's."""
 
-    blocks: int | None = Field(
-        default=None,
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "base": {"width": 32, "blocks": 6},
+        "large": {"width": 64, "blocks": 9},
+    }
+    blocks: int = Field(
+        default=4,
         ge=1,
-        description="residual blocks of a generator; null for the preset's: 4, 6 or 9",
+        description="residual blocks of a generator; 4, 6 or 9 by the preset",
     )
     cycle_weight: float = Field(
         default=10.0,
@@ -90,14 +91,12 @@ class CycleganModel(PairModel):
     def __init__(self, size_px: int, channels: int, config: CycleganConfig) -> None:
         self.config = config
         self.loss_limit = 100.0 + 4 * (config.cycle_weight + config.identity_weight)
-        width = chosen(config.width, config.preset, WIDTHS)
-        blocks = chosen(config.blocks, config.preset, BLOCKS)
         halvings = 3 if size_px >= 128 else 2
         self.networks: dict[str, nn.Module] = {}
         for name in (FORTH, BACK):
-            self.networks[name] = residual_translator(channels, channels, width, blocks)
+            self.networks[name] = residual_translator(channels, config.width, config.blocks)
         for name in DISCRIMINATORS:
-            self.networks[name] = patch_discriminator(channels, width, halvings)
+            self.networks[name] = patch_discriminator(channels, config.width, halvings)
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Return Adam for both generators, and for both discriminators."""

@@ -24,10 +24,8 @@ from medgain.generators.translation_pair import (
     PairConfig,
     PairModel,
     PairTranslator,
-    chosen,
 )
 
-WIDTHS = {"small": 16, "base": 32, "large": 64}
 MAX_MULTIPLIER = 8  # of the width, at 4 px; the paper's 64 px networks have 8 too
 MAX_GROUPS = 8
 
@@ -120,12 +118,11 @@ class DiscoganModel(PairModel):
 
     def __init__(self, size_px: int, channels: int, config: DiscoganConfig) -> None:
         self.config = config
-        width = chosen(config.width, config.preset, WIDTHS)
         self.networks: dict[str, nn.Module] = {}
         for name in (FORTH, BACK):
-            self.networks[name] = coding_translator(size_px, channels, width)
+            self.networks[name] = coding_translator(size_px, channels, config.width)
         for name in DISCRIMINATORS:
-            self.networks[name] = FeatureDiscriminator(size_px, channels, width)
+            self.networks[name] = FeatureDiscriminator(size_px, channels, config.width)
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Return Adam for both generators, and for both discriminators."""

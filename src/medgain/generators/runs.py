@@ -23,9 +23,12 @@ from medgain.generators.base import (
 from medgain.generators.parallel import join_world
 from medgain.generators.per_class import PerClass
 from medgain.generators.saved import load_generator
+from medgain.generators.translation import Translator
 from medgain.runtime.errors import ConfigError, DataError, suggest
+from medgain.runtime.seeds import SeedTree
 
 VALIDATION_PART = "val"
+DEFAULT_COUNT = 100
 
 
 @dataclass(frozen=True)
@@ -138,10 +141,63 @@ def train_generator(
     return GeneratorRun(folder, report, used)
 
 
-def sample_run(folder: Path, count: int, *, seed: int, label: str | None = None) -> ImageSet:
-    """Return `count` images from the generator saved in `folder`, of class `label` if given."""
-    labels = [label] * max(count, 0) if label is not None else None
-    return load_generator(folder).sample(count, seed=seed, labels=labels)
+def sample_run(
+    folder: Path,
+    count: int | None = None,
+    *,
+    seed: int,
+    label: str | None = None,
+    sources: ImageSet | None = None,
+) -> ImageSet:
+    """Return `count` images from the generator saved in `folder`, of class `label` if given.
+
+    Args:
+        count: by default `DEFAULT_COUNT`, or as many as there are sources.
+        sources: images to be translated, for generators that translate: those of other classes
+            than `label`, of the training part alone (a translation shows its source's patient).
+
+    Raises:
+        DataError: the generator takes no sources, or fewer are there than images are asked for.
+    """
+    generator = load_generator(folder)
+    if sources is None:
+        count = DEFAULT_COUNT if count is None else count
+        labels = [label] * max(count, 0) if label is not None else None
+        return generator.sample(count, seed=seed, labels=labels)
+    if not isinstance(generator, Translator):
+        raise DataError(
+            f"the generator in {folder} takes no sources: it does not translate images",
+            "leave --sources out, or use cyclegan, discogan or stargan",
+        )
+    label = label if label is not None else generator.target
+    part = generator.translatable(_source_part(sources), label)
+    count = len(part) if count is None else count
+    if count > len(part):
+        raise DataError(
+            f"{count} images are asked for, and '{sources.card.name}' has {len(part)} in its"
+            f" training part that can be translated to '{label}'",
+            "ask for fewer, or leave --count out",
+        )
+    if count < len(part):
+        order = SeedTree(seed).child("chosen sources").numpy().permutation(len(part))
+        part = part.take(np.sort(order[: max(count, 0)]))
+    return generator.sample(count, seed=seed, labels=[label] * max(count, 0), sources=part)
+
+
+def _source_part(sources: ImageSet) -> ImageSet:
+    """Return the images that may be translated: never those of the test part.
+
+    Raises:
+        DataError: there are no others.
+    """
+    parts = sources.splits.astype(str)
+    if (parts == "test").all():
+        raise DataError(
+            f"'{sources.card.name}' is a test part: its patients would come back in training",
+            "give a set with a training part",
+        )
+    step = "sources: not the test part"
+    return sources.take(parts != "test", step) if (parts == "test").any() else sources
 
 
 def validated(model: type[BaseModel], values: Any, prefix: str) -> Any:

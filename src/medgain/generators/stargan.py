@@ -7,13 +7,13 @@ Multi-Domain Image-to-Image Translation (arXiv:1711.09020).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import nn
-from torch.nn.functional import cross_entropy, l1_loss, one_hot
+from torch.nn.functional import cross_entropy, l1_loss
 
 from medgain.data.imageset import ImageSet
 from medgain.generators.base import GENERATORS
@@ -22,23 +22,24 @@ from medgain.generators.regularisation import wasserstein_penalty
 from medgain.generators.step import NOTHING, Given
 from medgain.generators.trainable import Losses, Phase, Step, Trainable, TrainingConfig, adam
 from medgain.generators.translation import TranslationConfig, Translator, check_classes
-from medgain.generators.translation_networks import residual_translator
-from medgain.generators.translation_pair import chosen
+from medgain.generators.translation_networks import ClassTranslator
 from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
 
-WIDTHS = {"small": 16, "base": 32, "large": 64}
-BLOCKS = {"small": 3, "base": 6, "large": 6}
 MAX_MULTIPLIER = 32  # of the discriminator's width, which the paper's has at 2 px
 
 
 class StarganConfig(TranslationConfig):
     """Settings of StarGAN. Those of losses and optimiser are the paper's."""
 
-    blocks: int | None = Field(
-        default=None,
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "base": {"width": 32, "blocks": 6},
+        "large": {"width": 64, "blocks": 6},
+    }
+    blocks: int = Field(
+        default=3,
         ge=1,
-        description="residual blocks of the generator; null for the preset's: 3, 6 or 6",
+        description="residual blocks of a generator; 3, 6 or 6 by the preset",
     )
     class_weight: float = Field(
         default=1.0, ge=0, description="weight of the classification losses"
@@ -87,7 +88,7 @@ class ClassDiscriminator(nn.Module):
 
 
 class StarganModel(Trainable):
-    """A residual translator that is told the class, against a discriminator that names it.
+    """A translator that is told the class, against a discriminator that names it.
 
     Images to be translated are `step.other`, of `step.other_labels`, to `step.drawn_labels`.
     """
@@ -100,11 +101,9 @@ class StarganModel(Trainable):
 
     def __init__(self, size_px: int, channels: int, classes: int, config: StarganConfig) -> None:
         self.config, self.classes = config, classes
-        width = chosen(config.width, config.preset, WIDTHS)
-        blocks = chosen(config.blocks, config.preset, BLOCKS)
         self.networks: dict[str, nn.Module] = {
-            "generator": residual_translator(channels + classes, channels, width, blocks),
-            "discriminator": ClassDiscriminator(size_px, channels, width, classes),
+            "generator": ClassTranslator(channels, config.width, config.blocks, classes),
+            "discriminator": ClassDiscriminator(size_px, channels, config.width, classes),
         }
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
@@ -136,7 +135,8 @@ class StarganModel(Trainable):
     ) -> torch.Tensor:
         """Return the sources given, translated to the classes given."""
         assert given.sources is not None and given.labels is not None, "sources and labels"
-        return self._translate(networks["generator"], given.sources, given.labels)
+        images: torch.Tensor = networks["generator"](given.sources, given.labels)
+        return images
 
     def to(self, device: torch.device) -> None:
         """Move the networks to `device`: channels last on a GPU, but not on the CPU, where the
@@ -147,17 +147,13 @@ class StarganModel(Trainable):
             for network in self.networks.values():
                 network.to(device)
 
-    def _translate(
-        self, generator: nn.Module, images: torch.Tensor, labels: torch.Tensor
-    ) -> torch.Tensor:
-        planes = one_hot(labels, self.classes).to(images.dtype)[:, :, None, None]
-        whole = torch.cat([images, planes.expand(-1, -1, *images.shape[2:])], dim=1)
-        translated: torch.Tensor = generator(whole)
+    def _translate(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        translated: torch.Tensor = self.networks["generator"](images, labels)
         return translated
 
     def _made(self, step: Step) -> torch.Tensor:
         assert step.other is not None and step.drawn_labels is not None
-        return self._translate(self.networks["generator"], step.other, step.drawn_labels)
+        return self._translate(step.other, step.drawn_labels)
 
     def _discriminator_losses(self, step: Step) -> Losses:
         assert step.labels is not None
@@ -180,7 +176,7 @@ class StarganModel(Trainable):
         made = step.shared("translated", lambda: self._made(step))
         scores, logits = self.networks["discriminator"](step.augment(made.float()))
         named = cross_entropy(logits.float(), step.drawn_labels)
-        back = self._translate(self.networks["generator"], made.float(), step.other_labels)
+        back = self._translate(made.float(), step.other_labels)
         cycle = l1_loss(back.float(), step.other)
         fooled = -scores.float().mean()
         total = fooled + self.config.class_weight * named

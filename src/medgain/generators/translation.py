@@ -7,9 +7,9 @@ therefore no new patient: its group is its source's, and the records say which i
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,10 +22,11 @@ from medgain.generators.batches import to_pixels
 from medgain.generators.checkpoint import Tensors, below, prefixed
 from medgain.generators.grids import save_beside
 from medgain.generators.parallel import join_world
+from medgain.generators.presets import PresetConfig
 from medgain.generators.synthetic import TrainedOn, check_request, synthetic_set
 from medgain.generators.trainable import Given, Trainable, TrainingConfig
 from medgain.generators.trained import TrainedGenerator
-from medgain.generators.translation_sources import Sources, given_sources
+from medgain.generators.translation_sources import Sources, given_sources, translatable
 from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
 
@@ -34,20 +35,18 @@ SAMPLE_CHUNK = 16
 SHEET = "translations.png"
 _SHEET_IMAGES = 16
 
-Preset = Literal["small", "base", "large"]
 
+class TranslationConfig(PresetConfig):
+    """Settings of every generator that translates images. The widths of large are the papers'."""
 
-class TranslationConfig(TrainingConfig):
-    """Settings of every generator that translates images."""
-
-    preset: Preset = Field(
-        default="small",
-        description="size of the networks: small for a CPU, base and large (the paper's) for a GPU",
-    )
-    width: int | None = Field(
-        default=None,
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "base": {"width": 32},
+        "large": {"width": 64},
+    }
+    width: int = Field(
+        default=16,
         ge=1,
-        description="channels of the first layers of both kinds of networks; null for the preset's",
+        description="channels of the first layers of all networks; 16, 32 or 64 by the preset",
     )
     keep_sources: bool = Field(
         default=True,
@@ -101,6 +100,31 @@ class Translator(TrainedGenerator):
     @abstractmethod
     def codes(self, labels: Sequence[str]) -> list[int]:
         """Return how the model calls the classes `labels`."""
+
+    @property
+    def target(self) -> str:
+        """The class that is translated to where none is asked.
+
+        Raises:
+            DataError: there are several.
+        """
+        trained_on, _ = self._fitted()
+        raise DataError(
+            f"{self.name} translates to any of {', '.join(trained_on.labels)}",
+            "name one with --label",
+        )
+
+    def translatable(self, sources: ImageSet, label: str) -> ImageSet:
+        """Return the images of `sources` that can be translated to the class `label`.
+
+        Those are images of the other classes that it knows, and images without a label.
+
+        Raises:
+            DataError: it does not know that class, or there are no such images.
+        """
+        trained_on, _ = self._fitted()
+        check_request(self.name, 1, [label], trained_on.labels, {})
+        return translatable(sources, label, trained_on.labels)
 
     def build_for(self, trained_on: TrainedOn) -> Trainable:
         """Return the networks for images like those of `trained_on`, with new weights."""

@@ -1,11 +1,16 @@
-"""The networks that translations share: a residual translator, and pairs of networks."""
+"""The residual networks that translate images, with and without a class to translate to."""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import nn
+from torch.nn.functional import group_norm, relu
 
 from medgain.generators.pix2pix_networks import instance_norm, normal_weights
+
+Net = TypeVar("Net", bound=nn.Module)
 
 
 class Residual(nn.Module):
@@ -28,15 +33,82 @@ class Residual(nn.Module):
         return inputs + changed
 
 
-def residual_translator(inputs: int, channels: int, width: int, blocks: int) -> nn.Sequential:
-    """Return the network from images (B, inputs, H, W) to images (B, channels, H, W) in [-1, 1].
+class ClassNorm(nn.Module):
+    """Instance norm whose gains and offsets are those of a class.
+
+    Dumoulin, Shlens and Kudlur 2017, A Learned Representation for Artistic Style
+    (arXiv:1610.07629), section 2.2.
+    """
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.gain = nn.Parameter(torch.empty(classes, channels).normal_(1.0, 0.02))
+        self.offset = nn.Parameter(torch.zeros(classes, channels))
+
+    def forward(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return (B, C, H, W) of the same shape for `labels` (B,) int64."""
+        normed = group_norm(inputs, self.channels)
+        gain, offset = (values[labels][:, :, None, None] for values in (self.gain, self.offset))
+        return normed * gain + offset
+
+
+class ClassResidual(nn.Module):
+    """Two 3 × 3 convolutions beside a straight connection, normed by class."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False)
+            for _ in range(2)
+        )
+        self.norms = nn.ModuleList(ClassNorm(channels, classes) for _ in range(2))
+
+    def forward(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return (B, C, H, W) of the same shape for `labels` (B,) int64."""
+        inner = relu(self.norms[0](self.convolutions[0](inputs), labels))
+        changed: torch.Tensor = self.norms[1](self.convolutions[1](inner), labels)
+        return inputs + changed
+
+
+class ClassTranslator(nn.Module):
+    """A residual translator that is told the class to translate to, in its residual blocks.
+
+    The class is not told by constant planes beside the image: what they add to a channel is the
+    same everywhere, and an instance norm takes it away again.
+    """
+
+    def __init__(self, channels: int, width: int, blocks: int, classes: int) -> None:
+        super().__init__()
+        self.enter = with_normal_weights(nn.Sequential(*_halvings(channels, width)))
+        self.blocks = nn.ModuleList(ClassResidual(4 * width, classes) for _ in range(blocks))
+        self.leave = with_normal_weights(nn.Sequential(*_doublings(channels, width)))
+        with_normal_weights(self.blocks)
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return images (B, C, H, W) in [-1, 1] of the classes `labels` (B,) int64."""
+        inner = self.enter(images)
+        for block in self.blocks:
+            inner = block(inner, labels)
+        translated: torch.Tensor = self.leave(inner)
+        return translated
+
+
+def residual_translator(channels: int, width: int, blocks: int) -> nn.Sequential:
+    """Return the network from images (B, channels, H, W) to images in [-1, 1].
 
     Two halvings, residual blocks at a quarter of the size, two doublings: the generator of
     Johnson et al. 2016 (arXiv:1603.08155) as CycleGAN and StarGAN have it. Doublings have
     4 × 4 kernels, a multiple of their stride, which leaves no chequered pattern.
     """
+    inner = [Residual(4 * width) for _ in range(blocks)]
+    layers = [*_halvings(channels, width), *inner, *_doublings(channels, width)]
+    return with_normal_weights(nn.Sequential(*layers))
+
+
+def _halvings(channels: int, width: int) -> list[nn.Module]:
     layers: list[nn.Module] = [
-        nn.Conv2d(inputs, width, 7, padding=3, padding_mode="reflect", bias=False),
+        nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect", bias=False),
         instance_norm(width),
         nn.ReLU(),
     ]
@@ -46,18 +118,25 @@ def residual_translator(inputs: int, channels: int, width: int, blocks: int) -> 
             instance_norm(2 * width * level),
             nn.ReLU(),
         ]
-    layers += [Residual(4 * width) for _ in range(blocks)]
+    return layers
+
+
+def _doublings(channels: int, width: int) -> list[nn.Module]:
+    layers: list[nn.Module] = []
     for level in (2, 1):
         layers += [
             nn.ConvTranspose2d(2 * width * level, width * level, 4, 2, padding=1, bias=False),
             instance_norm(width * level),
             nn.ReLU(),
         ]
-    layers += [nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect"), nn.Tanh()]
-    return with_normal_weights(nn.Sequential(*layers))
+    return [
+        *layers,
+        nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect"),
+        nn.Tanh(),
+    ]
 
 
-def with_normal_weights(network: nn.Sequential) -> nn.Sequential:
+def with_normal_weights(network: Net) -> Net:
     """Draw convolution weights from N(0, 0.02), as all three papers' code does; return it."""
     for layer in network.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and layer.bias is None:

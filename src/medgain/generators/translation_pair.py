@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -134,6 +134,12 @@ class PairTranslator(Translator):
         unknown = classes[1 - classes.index(str(known))]
         return (source, unknown) if source is not None else (unknown, str(target))
 
+    @property
+    def target(self) -> str:
+        """The class that is translated to where none is asked."""
+        self._fitted()
+        return self._pair[1]
+
     def targets(self, count: int, seed: int) -> list[str]:
         """Return the target class, `count` times."""
         return [self._pair[1]] * count
@@ -172,8 +178,3 @@ class PairTranslator(Translator):
             f"batch_size lowered from {self.config.batch_size} to {images}, the number of"
             f" training images of '{self._pair[1]}'"
         ]
-
-
-def chosen(value: int | None, preset: str, sizes: Mapping[str, Any]) -> int:
-    """Return `value` where it is set, else the preset's."""
-    return int(sizes[preset]) if value is None else value
