@@ -26,6 +26,9 @@ class Ada:
         target: the sign to be held; 0.6 in the paper.
         kimg_per_unit: thousands of images in which the chance can go from 0 to 1; 500 there.
         world: the processes whose scores are taken together.
+
+    Attributes:
+        sums: of this process's signs, and how many, since the last adjustment.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class Ada:
         self.world = world or World()
         self.probability = 0.0
         self.sign: float | None = None  # at the last adjustment
-        self._sums = torch.zeros(2, device=device)  # of signs, and how many; fp32 is exact here
+        self.sums = torch.zeros(2, device=device)  # of signs, and how many; fp32 is exact here
         self._images = 0
 
     def after_step(self, scores: list[torch.Tensor], steps_done: int, batch_size: int) -> None:
@@ -55,32 +58,30 @@ class Ada:
             )
         self._images += batch_size
         for one in scores:
-            self._sums[0] += one.sign().sum()
-            self._sums[1] += one.numel()
+            self.sums[0] += one.sign().sum()
+            self.sums[1] += one.numel()
         if steps_done % EVERY_STEPS:
             return
-        total, count = self.world.sum(self._sums).tolist()
+        total, count = self.world.sum(self.sums).tolist()
         if count:
             self.sign = total / count
             stride = self._images / (self.kimg_per_unit * 1000)
             up = (self.sign > self.target) - (self.sign < self.target)
             self.probability = min(max(self.probability + up * stride, 0.0), 1.0)
-        self._sums.zero_()
+        self.sums.zero_()
         self._images = 0
 
     def state(self) -> dict[str, Any]:
-        """Return what `restore` needs, for JSON."""
+        """Return what `restore` needs beside `sums`, for JSON."""
         return {
             "probability": self.probability,
             "sign": self.sign,
-            "sums": self._sums.tolist(),
             "images": self._images,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         self.probability, self.sign = state["probability"], state["sign"]
-        self._sums.copy_(torch.tensor(state["sums"]))
         self._images = state["images"]
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from medgain.generators.checkpoint import (
     Tensors,
     below,
@@ -40,9 +38,8 @@ def save_run(trainer: Trainer, path: Path) -> None:
         tensors |= prefixed(f"optimiser/{name}", state)
     tensors |= prefixed("random", _random_states(trainer))
     tensors |= prefixed("batches", trainer.draws.streams.state())
-    window = {name: trainer.world.sum(pair) for name, pair in trainer.lookout.window.items()}
-    tensors |= prefixed("window", window)
-    tensors |= _memories(trainer)
+    for prefix, own in _own_tensors(trainer).items():
+        tensors |= _of_every_process(trainer, prefix, own)
     if trainer.config.keep == "best":
         tensors |= prefixed("best", trainer.lookout.best.tensors())
     counters, ada = trainer.counters, trainer.ada
@@ -91,16 +88,7 @@ def load_run(trainer: Trainer, path: Path) -> None:
         for name, random in trainer.draws.random.items():
             random.set_state(tensors[_random_name(name, trainer.world.rank)])
         trainer.draws.streams.restore(below("batches", tensors))
-        device, first = trainer.context.device, trainer.world.first
-        window = below("window", tensors).items()  # the sum over processes: the first takes it
-        trainer.lookout.window = {
-            n: (t if first else torch.zeros_like(t)).to(device) for n, t in window
-        }
-        own = _memory_name(trainer.world.rank)
-        trainer.model.memory.clear()
-        trainer.model.memory.update(
-            {name: tensor.to(device) for name, tensor in below(own, tensors).items()}
-        )
+        _take_own_tensors(trainer, tensors)
         if trainer.ada is not None:
             trainer.ada.restore(description["ada"])
         trainer.lookout.best.restore(below("best", tensors), description["best"])
@@ -132,17 +120,33 @@ def _random_states(trainer: Trainer) -> Tensors:
     return states
 
 
-def _memories(trainer: Trainer) -> Tensors:
-    """Return what each process's model remembers."""
-    world, device, kept = trainer.world, trainer.context.device, Tensors()
-    for name, tensor in sorted(trainer.model.memory.items()):
+def _own_tensors(trainer: Trainer) -> dict[str, Tensors]:
+    """Return what each process holds for itself, beside random states."""
+    own = {"window": trainer.lookout.window, "memory": trainer.model.memory}
+    return own if trainer.ada is None else {**own, "ada": {"sums": trainer.ada.sums}}
+
+
+def _of_every_process(trainer: Trainer, prefix: str, own: Tensors) -> Tensors:
+    """Return the tensors of all processes, "prefix@1/name" being the second's."""
+    world, device, everyone = trainer.world, trainer.context.device, Tensors()
+    for name, tensor in sorted(own.items()):
         for rank, one in enumerate(world.gathered(tensor, device)):
-            kept[f"{_memory_name(rank)}/{name}"] = one
-    return kept
+            everyone[f"{prefix}@{rank}/{name}" if rank else f"{prefix}/{name}"] = one
+    return everyone
 
 
-def _memory_name(rank: int) -> str:
-    return f"memory@{rank}" if rank else "memory"
+def _take_own_tensors(trainer: Trainer, tensors: Tensors) -> None:
+    rank, device = trainer.world.rank, trainer.context.device
+
+    def mine(prefix: str) -> Tensors:
+        saved = below(f"{prefix}@{rank}" if rank else prefix, tensors)
+        return {name: tensor.to(device) for name, tensor in saved.items()}
+
+    trainer.lookout.window = mine("window")
+    trainer.model.memory.clear()
+    trainer.model.memory.update(mine("memory"))
+    if trainer.ada is not None:
+        trainer.ada.sums = mine("ada")["sums"]
 
 
 def _random_name(name: str, rank: int) -> str:
