@@ -234,3 +234,18 @@ def test_going_on_in_a_fade_gives_an_unbroken_runs_samples(make_set, tmp_path, p
     assert (tmp_path / "pieces" / CHECKPOINT).exists()
     pieces = run(tmp_path / "pieces")
     assert np.array_equal(whole.sample(5, seed=0).images, pieces.sample(5, seed=0).images)
+
+
+def test_memory_is_tried_at_the_full_size(make_set):
+    """`micro_batch: auto` tries a step before the networks have grown, and leaves no trace."""
+    seen = []
+
+    def noting(self, step, losses=ProganModel._discriminator_losses):
+        seen.append(self.discriminator.level()[0])
+        return losses(self, step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ProganModel, "_discriminator_losses", noting)
+        generator = Progan(ProganConfig(**TINY, micro_batch="auto"))
+        generator.fit(make_set(8, size=PX), Budget(kimg=0.016), FitContext(seed=0, quiet=True))
+    assert seen == [3, 3, 3, 0, 3]  # trials of 2, 4 and 8 images, then two steps
