@@ -36,7 +36,7 @@ class Stylegan2Config(PresetConfig):
     """Settings of StyleGAN2."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "small": {},
+        "small": {"ada_kimg": 50.0},  # short runs: ADA must get somewhere within them
         "base": {
             "width": 512,
             "full_to_px": 32,
