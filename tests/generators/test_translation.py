@@ -340,3 +340,21 @@ def test_an_interrupted_run_goes_on_to_the_same_translations(pair, name, tmp_pat
     resumed = kind(config)
     resumed.fit(pair, Budget(kimg=0.048), FitContext(seed=0, folder=tmp_path / "b", quiet=True))
     assert np.array_equal(whole.sample(9, seed=1).images, resumed.sample(9, seed=1).images)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_in_parts_and_by_validation_images(pair, name):
+    kind = GENERATORS.get(name)
+    generator = kind(kind.Config(**TINY, keep="best", micro_batch=3, grid_kimg=0.008))
+    others = discs(12, ["normal", "ill"])
+    report = generator.fit(pair, BUDGET, FitContext(seed=0, quiet=True, validation=others))
+    assert len(report.history["kd"]) == 2 and any("kept the average" in n for n in report.notes)
+    assert generator.sample(3, seed=0).images.std() > 0
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "discogan"])
+def test_validation_images_of_one_class_are_refused(pair, name):
+    kind = GENERATORS.get(name)
+    ill = pair.take(pair.records["label"].to_numpy() == "ill")
+    with pytest.raises(DataError, match="has no image of 'normal'"):
+        kind(kind.Config(**TINY)).fit(pair, BUDGET, FitContext(0, quiet=True, validation=ill))
