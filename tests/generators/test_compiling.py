@@ -51,6 +51,7 @@ def test_what_cannot_be_compiled_is_refused(compiled, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)  # a busy machine compiles slowly
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_compiled_run_gives_nearly_the_same_numbers(make_set, tmp_path):
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):

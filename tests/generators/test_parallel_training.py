@@ -68,7 +68,7 @@ def train(
         environment = {**os.environ, "OMP_NUM_THREADS": "1"} | (together if processes > 1 else {})
         command = [sys.executable, "-c", _CHILD, *arguments]
         children.append(subprocess.Popen(command, env=environment))
-    assert [child.wait(timeout=300) for child in children] == [0] * processes
+    assert [child.wait(timeout=900) for child in children] == [0] * processes
 
 
 def result(folder: Path, rank: int = 0):
@@ -80,6 +80,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)  # six processes import torch
 @pytest.mark.parametrize("settings", ["{}", "{'micro_batch': 3}"])
 def test_two_processes_give_the_weights_of_one(tmp_path, settings):
     train(tmp_path / "one", 1, settings=settings)
@@ -95,6 +96,7 @@ def test_two_processes_give_the_weights_of_one(tmp_path, settings):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)  # six processes import torch
 def test_two_processes_resume_to_the_same_numbers(tmp_path):
     """With what each process draws and remembers for itself: augmentation, ADA, LeCam."""
     settings = "{'discriminator_augment': 'diffaugment', 'ada_target': 0.1, 'ada_kimg': 0.5}"

@@ -67,8 +67,7 @@ class EnergyMeter:
         if now or time.monotonic() - self._read_at > _READ_EVERY_SECONDS:
             self._read_at = time.monotonic()
             if self._tracker is not None:
-                self._tracker.flush()
-                self._wh = self._before_wh + self._tracker._total_energy.kWh * 1000
+                self._wh = self._before_wh + _tracked_wh(self._tracker)
             # counters wrap around after some ten minutes at the earliest
             self._wh += sum(counter.joules() for counter in self._counters) / _JOULES_PER_WH
         return self._wh
@@ -114,3 +113,9 @@ def _codecarbon() -> Any:
     )
     tracker.start()
     return tracker
+
+
+def _tracked_wh(tracker: Any) -> float:
+    """Return what codecarbon has measured by now; it tells energy only at the end, or here."""
+    tracker.flush()
+    return float(tracker._total_energy.kWh) * 1000

@@ -41,7 +41,7 @@ class Trial:
         """Compute the gradients of every phase on `count` images."""
         trainer = self.trainer
         trainer._set_schedules(1.0)  # as at the end: networks that grow are largest then
-        step = trainer.draws.step(0, 0, 0.0).part(slice(0, count))
+        step = trainer.draws.step(0, 0, 1.0).part(slice(0, count))
         step.split = count < trainer.batch_size
         for phase in trainer.phases:
             trainer._add_gradients(phase, [step])
