@@ -358,3 +358,17 @@ def test_validation_images_of_one_class_are_refused(pair, name):
     ill = pair.take(pair.records["label"].to_numpy() == "ill")
     with pytest.raises(DataError, match="has no image of 'normal'"):
         kind(kind.Config(**TINY)).fit(pair, BUDGET, FitContext(0, quiet=True, validation=ill))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_new_networks_draw_no_chequered_pattern(pair, name):
+    kind = GENERATORS.get(name)
+    generator = kind(kind.Config(**TINY))
+    generator.trained_on = TrainedOn.describe(pair)
+    network = generator._built(0).networks["generator"]
+    doublings = [part for part in network.modules() if isinstance(part, torch.nn.ConvTranspose2d)]
+    assert doublings
+    for layer in doublings:
+        even = layer(torch.ones(1, layer.in_channels, 6, 6))[:, :, 2:-2, 2:-2]
+        assert torch.allclose(even, even[:, :, :1, :1].expand_as(even), atol=1e-6)
+        assert even.abs().max() > 1e-3

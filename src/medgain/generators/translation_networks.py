@@ -99,7 +99,7 @@ def residual_translator(channels: int, width: int, blocks: int) -> nn.Sequential
 
     Two halvings, residual blocks at a quarter of the size, two doublings: the generator of
     Johnson et al. 2016 (arXiv:1603.08155) as CycleGAN and StarGAN have it. Doublings have
-    4 × 4 kernels, a multiple of their stride, which leaves no chequered pattern.
+    4 × 4 kernels, a multiple of their stride, against chequered patterns.
     """
     inner = [Residual(4 * width) for _ in range(blocks)]
     layers = [*_halvings(channels, width), *inner, *_doublings(channels, width)]
@@ -137,9 +137,21 @@ def _doublings(channels: int, width: int) -> list[nn.Module]:
 
 
 def with_normal_weights(network: Net) -> Net:
-    """Draw convolution weights from N(0, 0.02), as all three papers' code does; return it."""
+    """Draw convolution weights from N(0, 0.02), as all three papers' code does; return it.
+
+    Kernels that double the size begin as bilinear interpolation, times such a number: drawn
+    freely, neighbouring pixels come from unrelated kernels, and a chequered pattern is there
+    before the first step (Aitken et al. 2017, arXiv:1707.02937, for another kind of doubling).
+    """
     for layer in network.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and layer.bias is None:
+        if isinstance(layer, nn.ConvTranspose2d):
+            side = torch.tensor([0.25, 0.75, 0.75, 0.25])
+            nn.init.normal_(layer.weight[:, :, :1, :1], 0.0, 0.02)
+            with torch.no_grad():
+                layer.weight.copy_(layer.weight[:, :, :1, :1] * torch.outer(side, side))
+                if layer.bias is not None:
+                    layer.bias.zero_()
+        elif isinstance(layer, nn.Conv2d) and layer.bias is None:
             nn.init.normal_(layer.weight, 0.0, 0.02)
         else:
             normal_weights(layer)
