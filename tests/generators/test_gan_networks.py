@@ -20,6 +20,7 @@ from medgain.generators.trainable import Step, fresh_weights
 MODELS = [
     (gan.GanModel, gan.GanConfig(width=4)),
     (r3gan.R3ganModel, r3gan.R3ganConfig(width=16)),
+    (r3gan.R3ganModel, r3gan.R3ganConfig(width=16, half_top=False, blocks=2)),
     (stylegan2.Stylegan2Model, stylegan2.Stylegan2Config(width=16, latent=8)),
 ]
 
@@ -128,7 +129,7 @@ def test_r3gan_schedules_reach_the_optimisers_and_the_policy():
 
 
 def test_residual_blocks_begin_as_nothing():
-    shape = r3gan_networks.Shape(16, 8, 1, 2, 16, 4)
+    shape = r3gan_networks.Shape(16, 8, 1, 2, 16, 4, half_top=False)
     features = noise(2, 16, 8, 8)
     assert torch.equal(r3gan_networks.Block(16, shape, 5)(features), features)
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from medgain.cli import generator_compare
+
 _app = typer.Typer(
     no_args_is_help=True, help="Train generators and sample synthetic image sets from them."
 )
@@ -15,6 +17,9 @@ _app = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add `generator` to `app`."""
     app.add_typer(_app, name="generator")
+
+
+generator_compare.register(_app)
 
 
 @_app.command()

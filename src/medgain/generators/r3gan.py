@@ -38,6 +38,7 @@ class R3ganConfig(PresetConfig):
             "full_to_px": 16,
             "blocks": 2,
             "lr": (5e-4, 1e-4),
+            "half_top": False,
             "penalty_every": 1,
             "batch_size": 64,
         },
@@ -46,6 +47,7 @@ class R3ganConfig(PresetConfig):
             "full_to_px": 32,
             "blocks": 2,
             "lr": (2e-4, 5e-5),
+            "half_top": False,
             "penalty_every": 1,
             "batch_size": 256,
             "ema_halflife_kimg": 500.0,
@@ -64,6 +66,11 @@ class R3ganConfig(PresetConfig):
         default=16, ge=1, description="channels in a group of a block's 3 × 3 convolution"
     )
     latent: int = Field(default=64, ge=1, description="dimensions of the noise")
+    half_top: bool = Field(
+        default=True,
+        description="no blocks at the image's size, which cost most on a CPU: a strided"
+        " convolution leads from and to half of it",
+    )
     lr: Range = Field(default=(1e-3, 2.5e-4), description="Adam's learning rate")
     beta2: Range = Field(default=(0.9, 0.99), description="Adam's second beta; the first is 0")
     gamma: Range | None = Field(
@@ -93,6 +100,7 @@ class R3ganConfig(PresetConfig):
             self.expansion,
             self.group_width,
             self.latent,
+            self.half_top,
         )
 
 

@@ -30,6 +30,8 @@ class Shape:
         expansion: how many times wider the middle of a block is.
         group_width: channels in a group of the middle convolution.
         latent: dimensions of the noise.
+        half_top: no blocks at the image's size, which cost most on a CPU; a 4×4 convolution of
+            stride 2 leads from and to half of it, as in DCGAN.
     """
 
     width: int
@@ -38,10 +40,11 @@ class Shape:
     expansion: int
     group_width: int
     latent: int
+    half_top: bool
 
     def widths(self, size_px: int) -> list[int]:
-        """Return the channels at 4, 8, …, `size_px` pixels."""
-        return tapered_widths(self.width, self.full_to_px, size_px)
+        """Return the channels at 4, 8, … pixels, up to the largest size that has blocks."""
+        return tapered_widths(self.width, self.full_to_px, size_px // (1 + self.half_top))
 
 
 class Block(nn.Module):
@@ -110,9 +113,15 @@ class R3ganGenerator(nn.Module):
         self.start = nn.Linear(shape.latent, widths[0], bias=False)
         self.places = nn.Parameter(torch.randn(widths[0], SMALLEST_PX, SMALLEST_PX))
         self.levels = levels(widths, shape, up=True)
-        self.end = nn.Conv2d(widths[-1], channels, 1)
+        self.end: nn.Conv2d | nn.ConvTranspose2d
+        if shape.half_top:
+            self.end = nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1)
+            # each pixel is reached by 2×2 of the 4×4 weights
+            nn.init.normal_(self.end.weight, 0.0, 0.5 / math.sqrt(widths[-1]))
+        else:
+            self.end = nn.Conv2d(widths[-1], channels, 1)
+            draw_weights(self.end.weight, 1.0)
         draw_weights(self.start.weight, 1.0)
-        draw_weights(self.end.weight, 1.0)
         assert self.end.bias is not None
         nn.init.zeros_(self.end.bias)
 
@@ -130,7 +139,10 @@ class R3ganDiscriminator(nn.Module):
     def __init__(self, size_px: int, channels: int, shape: Shape) -> None:
         super().__init__()
         widths = shape.widths(size_px)[::-1]
-        self.start = nn.Conv2d(channels, widths[0], 1)
+        if shape.half_top:
+            self.start = nn.Conv2d(channels, widths[0], 4, stride=2, padding=1)
+        else:
+            self.start = nn.Conv2d(channels, widths[0], 1)
         self.levels = levels(widths, shape, up=False)
         self.places = nn.Parameter(torch.randn(widths[-1], SMALLEST_PX, SMALLEST_PX) / SMALLEST_PX)
         self.end = nn.Linear(widths[-1], 1, bias=False)
