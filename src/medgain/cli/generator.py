@@ -82,10 +82,18 @@ def train(
 def sample(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained generator.")],
     out: Annotated[Path, typer.Option(help="Folder for the synthetic image set.")],
-    count: Annotated[int, typer.Option(help="How many images.")] = 100,
+    count: Annotated[
+        int | None, typer.Option(help="How many images: 100, or as many as there are --masks.")
+    ] = None,
     label: Annotated[
         str | None,
         typer.Option(help="Class to draw; without it as in the training part."),
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SET", help="Image set whose masks to draw from; for pix2pix and its like."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal images.")] = 0,
     overwrite: Annotated[
@@ -93,9 +101,13 @@ def sample(
     ] = False,
 ) -> None:
     """Draw synthetic images from a trained generator into an image set."""
+    from medgain.data.imageset import ImageSet
     from medgain.generators.runs import sample_run
 
-    images = sample_run(run, count, seed=seed, label=label)
+    given = ImageSet.open(masks) if masks is not None else None
+    if count is None:
+        count = 100 if given is None else len(given)
+    images = sample_run(run, count, seed=seed, label=label, masks=given)
     images.save(out, overwrite=overwrite)
     counts = images.records["label"].value_counts()
     of = ", ".join(f"{number} {name or 'without label'}" for name, number in counts.items())

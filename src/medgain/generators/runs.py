@@ -128,10 +128,28 @@ def train_generator(
     return GeneratorRun(context.folder, report, used)
 
 
-def sample_run(folder: Path, count: int, *, seed: int, label: str | None = None) -> ImageSet:
-    """Return `count` images from the generator saved in `folder`, of class `label` if given."""
+def sample_run(
+    folder: Path,
+    count: int,
+    *,
+    seed: int,
+    label: str | None = None,
+    masks: ImageSet | None = None,
+) -> ImageSet:
+    """Return `count` images from the generator saved in `folder`.
+
+    Args:
+        label: class of all images; without it as in the training part.
+        masks: an image is made from each of the first `count` masks, for generators that are
+            conditioned on masks; without it they draw new ones.
+
+    Raises:
+        DataError: the generator can't draw that; says what it can.
+    """
     labels = [label] * max(count, 0) if label is not None else None
-    return load_generator(folder).sample(count, seed=seed, labels=labels)
+    if masks is not None and 0 < count < len(masks):
+        masks = masks.take(range(count))
+    return load_generator(folder).sample(count, seed=seed, labels=labels, masks=masks)
 
 
 def validated(model: type[BaseModel], values: Any, prefix: str) -> Any:
