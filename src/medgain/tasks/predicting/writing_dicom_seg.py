@@ -7,6 +7,7 @@ class, frames of the source's own size, each with a reference to its source imag
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -70,21 +71,38 @@ def write_dicom_seg(
     Raises:
         DataError: the source images can't be segmented so, or lack what a SEG must repeat.
     """
-    import highdicom
-    from pydicom.uid import generate_uid
-
     images = [_complete(source) for source in sources]
     frames = sum(int(image.get("NumberOfFrames", 1) or 1) for image in images)
     if frames != len(masks):
         raise DataError(f"{path.name}: {len(masks)} mask frames for {frames} source frames")
     try:
-        made = highdicom.seg.Segmentation(
+        made = _segmentation(masks, images, mask_classes, model)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path.name}: the source series can't be referenced by a DICOM SEG ({error})",
+            "convert the series to NIfTI, whose masks need no such fields",
+        ) from error
+    made.SeriesDescription = _text(f"{MAKER} segmentation, {model}")
+    made.ContentQualification = "RESEARCH"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made.save_as(path)
+
+
+def _segmentation(
+    masks: np.ndarray, images: Sequence[Any], mask_classes: Sequence[str], model: str
+) -> Any:
+    import highdicom
+    from pydicom.uid import generate_uid
+
+    segments = [_segment(number, name, model) for number, name in enumerate(mask_classes, start=1)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the source's own odd names and dates
+        return highdicom.seg.Segmentation(
             source_images=images,
             pixel_array=np.ascontiguousarray(masks),
             segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
-            segment_descriptions=[
-                _segment(number, name, model) for number, name in enumerate(mask_classes, start=1)
-            ],
+            segment_descriptions=segments,
             series_instance_uid=generate_uid(None),  # of the root 2.25, which needs no registry
             series_number=_next_number(images[0]),
             sop_instance_uid=generate_uid(None),
@@ -98,14 +116,6 @@ def write_dicom_seg(
             # a mask without a voxel keeps its frames: an object must have some
             omit_empty_frames=bool(masks.any()),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path.name}: the source series can't be referenced by a DICOM SEG ({error})",
-            "convert the series to NIfTI, whose masks need no such fields",
-        ) from error
-    made.SeriesDescription = _text(f"{MAKER} segmentation, {model}")
-    made.ContentQualification = "RESEARCH"
-    made.save_as(path)
 
 
 def _complete(source: Any) -> Any:
