@@ -326,3 +326,17 @@ def test_damaged_volumes_are_named_together_and_nothing_is_written(model, tmp_pa
 
 def test_intensity_of_the_toy_model_is_that_of_an_abdominal_window():
     assert CT.offset + 255 * CT.scale == pytest.approx(400)
+
+
+@pytest.mark.parametrize("without", ["FrameOfReferenceUID", "PatientName", "StudyDate", "StudyID"])
+def test_films_and_anonymised_files_without_usual_fields(model, hu, tmp_path, without):
+    film = dicom_dataset(hu[0] + 1024, place=None, SeriesNumber=None)
+    film.Modality = "CT"
+    delattr(film, without)
+    if without == "FrameOfReferenceUID":  # as in X-rays: no place in the patient at all
+        del film.PixelSpacing, film.SliceThickness
+    path = write_dicom(tmp_path / "film.dcm", film)
+    predict_to_folder(model, path, tmp_path / "out")
+    seg = highdicom.seg.segread(tmp_path / "out" / "masks" / "film.dcm")
+    frame = seg.get_pixels_by_source_instance([film.SOPInstanceUID], combine_segments=True)[0]
+    np.testing.assert_array_equal(frame > 0, hu[0] > 200)
