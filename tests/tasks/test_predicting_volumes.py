@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.data import get_testdata_file
 
 from medgain.data.imageset import ImageSet
@@ -328,15 +329,47 @@ def test_intensity_of_the_toy_model_is_that_of_an_abdominal_window():
     assert CT.offset + 255 * CT.scale == pytest.approx(400)
 
 
-@pytest.mark.parametrize("without", ["FrameOfReferenceUID", "PatientName", "StudyDate", "StudyID"])
-def test_films_and_anonymised_files_without_usual_fields(model, hu, tmp_path, without):
-    film = dicom_dataset(hu[0] + 1024, place=None, SeriesNumber=None)
-    film.Modality = "CT"
+@pytest.mark.parametrize("without", ["PatientName", "StudyDate", "StudyID", "SeriesNumber"])
+def test_anonymised_files_without_usual_fields(model, hu, tmp_path, without):
+    film = dicom_dataset(hu[0] + 1024)
     delattr(film, without)
-    if without == "FrameOfReferenceUID":  # as in X-rays: no place in the patient at all
-        del film.PixelSpacing, film.SliceThickness
     path = write_dicom(tmp_path / "film.dcm", film)
     predict_to_folder(model, path, tmp_path / "out")
     seg = highdicom.seg.segread(tmp_path / "out" / "masks" / "film.dcm")
     frame = seg.get_pixels_by_source_instance([film.SOPInstanceUID], combine_segments=True)[0]
     np.testing.assert_array_equal(frame > 0, hu[0] > 200)
+
+
+@pytest.mark.parametrize(
+    "kind", ["ComputedRadiographyImageStorage", "DigitalXRayImageStorageForPresentation"]
+)
+def test_x_rays_which_have_no_place_in_the_patient(by_threshold, hu, tmp_path, kind):
+    film = dicom_dataset(hu[0] + 1024, modality="CR", place=None, window=(1250, 500))
+    film.SOPClassUID = getattr(pydicom.uid, kind)
+    film.file_meta.MediaStorageSOPClassUID = film.SOPClassUID
+    for keyword in ("FrameOfReferenceUID", "PixelSpacing", "SliceThickness", "RescaleSlope"):
+        delattr(film, keyword)
+    film.RescaleSlope = 1
+    film.RescaleIntercept = 0
+    film.PatientOrientation = ["L", "F"]
+    path = write_dicom(tmp_path / "film.dcm", film)
+    pictures = save_segmenter(tmp_path / "m", training_set(mask_classes=("lung",)))
+    predict_to_folder(pictures, path, tmp_path / "out")
+    seg = highdicom.seg.segread(tmp_path / "out" / "masks" / "film.dcm")
+    frame = seg.get_pixels_by_source_instance([film.SOPInstanceUID], combine_segments=True)[0]
+    np.testing.assert_array_equal(frame > 0, hu[0] > 200)
+
+
+def test_a_series_that_no_seg_can_refer_to_gets_pictures(model, hu, tmp_path):
+    folder = write_series(tmp_path / "ct", hu)
+    for file in folder.iterdir():
+        dataset = pydicom.dcmread(file)
+        del dataset.FrameOfReferenceUID  # CT must have one
+        dataset.save_as(file)
+    done = predict_to_folder(model, folder, tmp_path / "out")
+    assert any("ct: no DICOM SEG" in note and "Frame Of Reference" in note for note in done.notes)
+    masks = [
+        np.asarray(Image.open(tmp_path / "out" / "masks" / "ct" / f"{index:04d}.png"))
+        for index in range(5)
+    ]
+    np.testing.assert_array_equal(np.stack(masks) > 0, hu > 200)

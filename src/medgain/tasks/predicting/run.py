@@ -84,7 +84,7 @@ def predict_to_folder(
             run.image_set(ImageSet.open(source), writer)
         else:
             run.files(source, writer)
-        run.outcome.notes += run.preparer.notes()
+        run.outcome.notes += writer.notes + run.preparer.notes()
         run.outcome.write_tables(folder)
         write_description(folder, run.outcome, source)
     return run.outcome

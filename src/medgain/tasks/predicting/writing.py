@@ -13,7 +13,7 @@ from medgain.tasks.predicting.model import Predictor
 from medgain.tasks.predicting.outcome import area_rows, volume_rows
 from medgain.tasks.predicting.pictures import overlay, write_png
 from medgain.tasks.predicting.sources import Source
-from medgain.tasks.predicting.writing_dicom_seg import write_dicom_seg
+from medgain.tasks.predicting.writing_dicom_seg import UnreferableError, write_dicom_seg
 from medgain.tasks.predicting.writing_nifti import write_nifti
 
 OVERLAYS = ("some", "all", "none")
@@ -35,6 +35,7 @@ class Writer:
         self._folder = folder
         self._model = model
         self._overlays = overlays
+        self.notes: list[str] = []
 
     def image(self, name: str, image: np.ndarray, mask: np.ndarray) -> Rows:
         """Write the mask of a picture and its overlay; return its rows of areas.
@@ -67,8 +68,7 @@ class Writer:
         if item.kind == "nifti":
             write_nifti(target.with_name(f"{target.name}.nii.gz"), in_source, item.path)
         else:
-            path = target.with_name(f"{target.name}.dcm")
-            write_dicom_seg(path, in_source, volume.datasets, classes, self._model.name)
+            self._series(item.name, target, masks, in_source, volume)
         for index in self._shown(masks):
             picture = overlay(to_stored(volume.pixels[index])[..., None], masks[index])
             name = f"{index:04d}.png"
@@ -77,6 +77,19 @@ class Writer:
         pixel_mm2 = row_mm * column_mm
         areas = area_rows(item.name, masks, classes, slices=volume.names, pixel_mm2=pixel_mm2)
         return list(areas), list(volume_rows(item.name, masks, classes, pixel_mm2 * slice_mm))
+
+    def _series(
+        self, name: str, target: Path, masks: np.ndarray, in_source: np.ndarray, volume: Volume
+    ) -> None:
+        """Write a DICOM SEG, or PNG masks in the order of slices where none can be made."""
+        path = target.with_name(f"{target.name}.dcm")
+        classes, model = self._model.classes, self._model.name
+        try:
+            write_dicom_seg(path, in_source, volume.datasets, classes, model)
+        except UnreferableError as error:
+            self.notes.append(f"{name}: no DICOM SEG can refer to it ({error}): masks are PNG")
+            for index, mask in enumerate(masks):
+                write_png(target / f"{index:04d}.png", mask)
 
     def _shown(self, masks: np.ndarray) -> list[int]:
         """Return which slices get an overlay."""

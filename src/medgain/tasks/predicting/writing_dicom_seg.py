@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from medgain.runtime.errors import DataError
 from medgain.runtime.version import __version__
 
 MAKER = "medgain"
@@ -52,6 +51,10 @@ _REPEATED = (
 )
 
 
+class UnreferableError(Exception):
+    """Images that a DICOM SEG can't refer to; the message says why."""
+
+
 def write_dicom_seg(
     path: Path,
     masks: np.ndarray,
@@ -69,19 +72,16 @@ def write_dicom_seg(
         model: the model's name, for the object's own description.
 
     Raises:
-        DataError: the source images can't be segmented so, or lack what a SEG must repeat.
+        UnreferableError: the source images lack what a SEG must repeat; says what.
     """
     images = [_complete(source) for source in sources]
     frames = sum(int(image.get("NumberOfFrames", 1) or 1) for image in images)
     if frames != len(masks):
-        raise DataError(f"{path.name}: {len(masks)} mask frames for {frames} source frames")
+        raise UnreferableError(f"{len(masks)} mask frames for {frames} source frames")
     try:
         made = _segmentation(masks, images, mask_classes, model)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path.name}: the source series can't be referenced by a DICOM SEG ({error})",
-            "convert the series to NIfTI, whose masks need no such fields",
-        ) from error
+        raise UnreferableError(str(error).rstrip(".")) from error
     made.SeriesDescription = _text(f"{MAKER} segmentation, {model}")
     made.ContentQualification = "RESEARCH"
     with warnings.catch_warnings():
