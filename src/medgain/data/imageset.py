@@ -167,7 +167,8 @@ class ImageSet:
     def without_masks(self) -> ImageSet:
         """Return the same images without their masks."""
         card = self.card.model_copy(update={"mask_classes": []})
-        return ImageSet(self.images, self.records.drop(columns="mask_sha256", errors="ignore"), card)
+        records = self.records.drop(columns="mask_sha256", errors="ignore")
+        return ImageSet(self.images, records, card)
 
     @classmethod
     def join(cls, parts: Sequence[ImageSet], *, name: str | None = None) -> ImageSet:
