@@ -17,7 +17,8 @@ def test_before_after(channels: int) -> None:
         resolve_policy("pneumonia-e1"), images, torch.Generator().manual_seed(0), count=4
     )
     assert len(shown) == 4
-    for i, (before, after, description) in enumerate(shown):
+    for i, (before, after, description, masks) in enumerate(shown):
+        assert masks is None
         assert np.array_equal(before, images[i])
         assert after.shape == before.shape
         assert after.dtype == np.uint8

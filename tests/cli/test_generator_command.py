@@ -90,3 +90,22 @@ def test_mistakes_are_named(command, words, message):
 def test_the_command_module_loads_no_torch():
     code = "import sys, medgain.cli.generator; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ).returncode == 0
+
+
+def test_images_are_drawn_from_the_masks_of_a_set(command, tmp_path):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (6, 64, 64, 1), dtype=np.uint8)
+    masks = random.integers(0, 2, (6, 64, 64), dtype=np.uint8)
+    ImageSet.from_arrays(images, masks=masks, card=Card(name="pairs", mask_classes=["lung"])).save(
+        tmp_path / "pairs"
+    )
+    trained = command("train", "pairs", "--model", "pix2pix", "--out", "run", *SMALL)
+    assert trained.exit_code == 0, trained.output
+    done = command("sample", "run", "--masks", "pairs", "--out", "all")
+    assert done.exit_code == 0, done.output
+    assert np.array_equal(ImageSet.open("all").masks, masks)
+    command("sample", "run", "--masks", "pairs", "--count", "2", "--out", "two")
+    assert np.array_equal(ImageSet.open("two").masks, masks[:2])
+    new = command("sample", "run", "--count", "3", "--out", "new")
+    assert "3 synthetic images (3 without label)" in new.output
+    assert ImageSet.open("new").card.mask_classes == ["lung"]

@@ -116,3 +116,14 @@ def test_opening_what_is_no_set_or_damaged_says_what_to_do(tmp_path):
 )
 def test_default_positive(classes, positive):
     assert default_positive(classes) == positive
+
+
+def test_sets_whose_masks_mean_different_things_are_not_joined():
+    def marked(name):
+        pixels = np.zeros((1, 4, 4, 1), np.uint8)
+        card = Card(name=name, mask_classes=[name])
+        return ImageSet.from_arrays(pixels, masks=np.ones((1, 4, 4), np.uint8), card=card)
+
+    with pytest.raises(DataError, match="masks mean different things"):
+        ImageSet.join([marked("kidney"), marked("tumour")])
+    assert len(ImageSet.join([marked("kidney"), marked("kidney")])) == 2

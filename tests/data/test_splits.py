@@ -161,3 +161,20 @@ def test_numbers_out_of_range_are_refused(wrong: float) -> None:
         split_validation(image_set, np.arange(8), wrong, rng)
     with pytest.raises(ConfigError, match="too few"):
         grouped_folds(image_set, 1, rng)
+
+
+def test_a_patient_of_many_slices_is_no_fold_of_its_own_where_scores_are_by_group() -> None:
+    sizes = [18, 4, 3, *[2] * 20, *[1] * 14]  # as the kidney slices lie
+    groups = [f"case{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    images = ImageSet.from_arrays(
+        np.zeros((len(groups), 2, 2, 1), np.uint8),
+        masks=np.zeros((len(groups), 2, 2), np.uint8),
+        groups=groups,
+        card=Card(name="slices", mask_classes=["kidney"]),
+    )
+    for seed in range(20):
+        folds = grouped_folds(images, 5, np.random.default_rng(seed))
+        tested = [len(set(images.groups[test])) for _, test in folds]
+        assert sum(tested) == len(sizes)
+        assert min(tested) >= 5
+        assert max(len(test) for _, test in folds) <= 24

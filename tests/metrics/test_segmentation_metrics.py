@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -246,19 +245,18 @@ def test_images_are_scored_alone_and_blocks_change_nothing(pair):
         np.testing.assert_array_equal(whole, again)
 
 
-@settings(max_examples=30, deadline=None)
-@given(masks(most=2), st.integers(0, 5))
-def test_growing_a_region_away_from_the_truth_never_helps(pair, steps):
-    truth = pair[0]
-    distances = []
-    for grown in range(steps, steps + 3):
-        region = ndimage.binary_dilation(
-            truth == 1, np.ones((1, 3, 3), bool), iterations=max(grown, 1)
-        )
-        distances.append(hd95(truth == 1, region, classes=1)[:, 0])
-    for nearer, farther in pairwise(distances):
-        known = ~np.isnan(nearer)
-        assert (farther[known] >= nearer[known] - 1e-9).all()
+def test_a_disc_that_grows_or_shrinks_away_from_the_truth_gets_worse():
+    truth = disc(20)
+    for radii in (range(20, 45), range(20, 3, -1)):
+        for name in NAMES[1:]:  # within the tolerance, boundary_f is flat
+            metric = METRICS.get(name)
+            spacing = np.array([[0.8, 0.8]])
+            values = [
+                metric.function(truth, disc(radius), classes=1, spacing_mm=spacing)[0, 0]
+                for radius in radii
+            ]
+            worse = -np.diff(values) if metric.higher_is_better else np.diff(values)
+            assert (worse >= 0).all(), name
 
 
 def test_spacing_may_be_known_for_some_images_only():

@@ -30,7 +30,7 @@ from medgain.tasks.base import TrainingData
 from medgain.tasks.segmentation import SegmentationTask
 from medgain.tasks.segmentation_config import SegmentationConfig
 
-METRICS = ("dice", "boundary_f")
+FIGURES = ("dice", "boundary_f")
 LEAST_TRAINING = 10
 WIDTH = 16
 BATCH_SIZE = 8
@@ -171,7 +171,7 @@ class _Scored:
         groups = images.groups
         weights = group_weights(images, seeds.numpy())
         self.values = _summary(frame, groups)
-        resampled = summarise_segmentation(frame, groups, weights, METRICS)
+        resampled = summarise_segmentation(frame, groups, weights, FIGURES)
         # a mean over classes has as many independent parts as its rarest class has groups
         self.count: dict[str, int] = {}
         for metric, columns in metric_columns(frame).items():
@@ -220,7 +220,7 @@ def _best(values: list[float]) -> float:
 def _table(side: Outlined, classes: list[str]) -> pd.DataFrame:
     assert side.images.masks is not None
     frame = segmentation_table(side.images.masks, side.found, classes)
-    kept = [name for metric in METRICS for name in metric_columns(frame)[metric]]
+    kept = [name for metric in FIGURES for name in metric_columns(frame)[metric]]
     return frame[kept]
 
 

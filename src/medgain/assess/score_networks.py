@@ -57,7 +57,8 @@ def train_networks(
             seeds.child("two-sample", "pixels"),
             steps=min(NETWORK_STEPS, steps),
             device=device,
-        )
+        ),
+        "training": {"reason": "no repeats were asked for"},
     }
     if repeats > 0:
         say(f"training {2 * repeats} classifiers of {steps:,} steps")

@@ -88,7 +88,8 @@ def sample(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained generator.")],
     out: Annotated[Path, typer.Option(help="Folder for the synthetic image set.")],
     count: Annotated[
-        int | None, typer.Option(help="How many images: 100, or one for each of --sources.")
+        int | None,
+        typer.Option(help="How many images: 100, or one for each of --sources or --masks."),
     ] = None,
     label: Annotated[
         str | None,
@@ -101,6 +102,12 @@ def sample(
             help="Images to translate, but for its test part; without it training images.",
         ),
     ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SET", help="Image set whose masks to draw from; for pix2pix and its like."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal images.")] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what is in --out.")
@@ -110,8 +117,14 @@ def sample(
     from medgain.data.imageset import ImageSet
     from medgain.generators.runs import sample_run
 
-    given = ImageSet.open(sources) if sources is not None else None
-    images = sample_run(run, count, seed=seed, label=label, sources=given)
+    images = sample_run(
+        run,
+        count,
+        seed=seed,
+        label=label,
+        sources=ImageSet.open(sources) if sources is not None else None,
+        masks=ImageSet.open(masks) if masks is not None else None,
+    )
     images.save(out, overwrite=overwrite)
     counts = images.records["label"].value_counts()
     of = ", ".join(f"{number} {name or 'without label'}" for name, number in counts.items())

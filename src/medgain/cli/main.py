@@ -7,7 +7,18 @@ import sys
 
 import typer
 
-from medgain.cli import audit, data, generator, listing, phantom, release, score, study
+from medgain.cli import (
+    audit,
+    data,
+    generator,
+    listing,
+    phantom,
+    predict,
+    release,
+    score,
+    study,
+    train,
+)
 from medgain.runtime.errors import MedgainError
 from medgain.runtime.version import __version__
 
@@ -18,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (data, study, generator, phantom, score, audit, release, listing):
+for module in (data, study, train, predict, generator, phantom, score, audit, release, listing):
     module.register(app)
 
 

@@ -167,18 +167,25 @@ class ImageSet:
     def without_masks(self) -> ImageSet:
         """Return the same images without their masks."""
         card = self.card.model_copy(update={"mask_classes": []})
-        return ImageSet(self.images, self.records.drop(columns="mask_sha256", errors="ignore"), card)
+        records = self.records.drop(columns="mask_sha256", errors="ignore")
+        return ImageSet(self.images, records, card)
 
     @classmethod
     def join(cls, parts: Sequence[ImageSet], *, name: str | None = None) -> ImageSet:
         """Join sets of one image shape and type; ids that clash get the part's number in front.
 
         Raises:
-            DataError: the sets differ in size, channels, type or masks.
+            DataError: the sets differ in size, channels, type, masks or mask classes.
         """
         shapes = {(part.images.shape[1:], str(part.images.dtype)) for part in parts}
         if len(shapes) != 1 or len({part.masks is None for part in parts}) != 1:
             raise DataError(f"image sets of different shapes can't be joined: {sorted(shapes)}")
+        marked = {tuple(part.card.mask_classes) for part in parts if part.masks is not None}
+        if len(marked) > 1:
+            raise DataError(
+                f"image sets whose masks mean different things can't be joined: {sorted(marked)}",
+                "import them with the same --mask-classes",
+            )
         records = pd.concat([part.records for part in parts], ignore_index=True)
         if records["image_id"].duplicated().any():
             numbers = np.repeat(np.arange(len(parts)), [len(part) for part in parts])

@@ -51,7 +51,8 @@ def grouped_folds(image_set: ImageSet, folds: int, rng: np.random.Generator) -> 
     """Return (pool, test) for each of `folds` folds; every image is in one test part.
 
     Groups, shuffled and the largest first, go to the fold that keeps the labels' shares most
-    even.
+    even. In a set without classes, which is scored by group, the number of groups counts as much
+    as that of images: else one patient with many slices would be a fold of its own.
 
     Raises:
         ConfigError: fewer than two folds.
@@ -64,10 +65,12 @@ def grouped_folds(image_set: ImageSet, folds: int, rng: np.random.Generator) -> 
     _require_groups(image_set, groups, folds, f"{folds} folds need a group per class in each")
     classes = sorted({label for group in groups for label in group.labels})
     counts = np.array([[group.labels[label] for label in classes] for group in groups], float)
+    if not image_set.classes:
+        counts = np.column_stack([counts, np.ones(len(groups))])
     shares = counts / counts.sum(axis=0)
     order = rng.permutation(len(groups))
     order = order[np.argsort(-shares[order].max(axis=1), kind="stable")]
-    filled = np.zeros((folds, len(classes)))
+    filled = np.zeros((folds, counts.shape[1]))
     fold_of_group = np.zeros(len(groups), np.int64)
     for index in order:
         # putting the group into fold f adds (filled + share)² − filled² to the unevenness

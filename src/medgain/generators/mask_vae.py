@@ -21,7 +21,7 @@ MAX_SIDE_PX = 64  # outlines are smooth: larger masks are made at this size and 
 CODE_SIZE = 32
 BATCH_SIZE = 16
 LEARNING_RATE = 1e-3
-_WIDTHS = (16, 32, 64, 64, 64, 64)
+_WIDTHS = (8, 16, 32, 64)
 
 
 class MaskVae:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from pydantic import Field
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, one_hot
+from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 
 from medgain.augment.policy import resolve_policy
 from medgain.generators.base import GENERATORS
@@ -146,8 +146,8 @@ class Pix2pixModel(Trainable):
 
     def _condition(self, masks: torch.Tensor) -> torch.Tensor:
         """Return masks (B, H, W) as planes (B, codes, H, W), 1 where the code is and -1 else."""
-        planes = one_hot(masks, self.codes).permute(0, 3, 1, 2)
-        return planes.float().mul_(2).sub_(1).contiguous()
+        codes = torch.arange(self.codes, device=masks.device)[:, None, None]
+        return (masks[:, None] == codes).float().mul_(2).sub_(1)
 
     def _discriminator_losses(self, step: Step) -> Losses:
         synthetic = step.shared("synthetic", lambda: self._synthetic(step), wanted_by="generator")
@@ -166,15 +166,21 @@ class Pix2pixModel(Trainable):
         }
 
     def _synthetic(self, step: Step) -> torch.Tensor:
-        assert step.masks is not None
-        condition = self._condition(step.masks)
-        images: torch.Tensor = self.networks["generator"](condition, step.latents)
+        planes = self._planes(step)
+        images: torch.Tensor = self.networks["generator"](planes, step.latents)
         return images
+
+    def _planes(self, step: Step) -> torch.Tensor:
+        """Return the condition of this step's masks, made once for all phases."""
+        if "condition" not in step.memo:
+            assert step.masks is not None
+            step.memo["condition"] = self._condition(step.masks)
+        return step.memo["condition"]
 
     def _scores(self, step: Step, images: torch.Tensor) -> torch.Tensor:
         assert step.masks is not None
         seen, masks = step.augment_pairs(images, step.masks)
-        planes = self._condition(masks)
+        planes = self._planes(step) if masks is step.masks else self._condition(masks)
         logits: torch.Tensor = self.networks["discriminator"](
             torch.cat([planes, seen.to(planes.dtype)], dim=1)
         )

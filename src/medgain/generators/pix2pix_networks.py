@@ -64,7 +64,10 @@ class UNet(nn.Module):
         for number in range(len(levels) - 1, -1, -1):
             before = levels[number] * (1 if number == len(levels) - 1 else 2)
             after = levels[number - 1] if number else channels
-            layers = [nn.ReLU(), nn.ConvTranspose2d(before, after, KERNEL_PX, 2, padding=1)]
+            layers = [
+                nn.ReLU(inplace=True),
+                nn.ConvTranspose2d(before, after, KERNEL_PX, 2, padding=1),
+            ]
             self.up.append(nn.Sequential(*layers, instance_norm(after) if number else nn.Tanh()))
         # (channels, side) of each level that dropout acts on, innermost first
         self.noisy = [
@@ -106,14 +109,14 @@ def patch_discriminator(inputs: int, width: int, halvings: int) -> nn.Sequential
 
     A logit sees 70 × 70 pixels with three halvings, 34 × 34 with two.
     """
-    layers: list[nn.Module] = [_halving(inputs, width), nn.LeakyReLU(0.2)]
+    layers: list[nn.Module] = [_halving(inputs, width), nn.LeakyReLU(0.2, inplace=True)]
     before = width
     for level in range(1, halvings + 1):
         after = width * min(2**level, MAX_MULTIPLIER)
         layers += [
             _halving(before, after, stride=2 if level < halvings else 1),
             instance_norm(after),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
         ]
         before = after
     layers.append(_halving(before, 1, stride=1))

@@ -148,29 +148,57 @@ def sample_run(
     seed: int,
     label: str | None = None,
     sources: ImageSet | None = None,
+    masks: ImageSet | None = None,
 ) -> ImageSet:
     """Return `count` images from the generator saved in `folder`, of class `label` if given.
 
     Args:
-        count: by default `DEFAULT_COUNT`, or as many as there are sources.
+        count: by default `DEFAULT_COUNT`, or as many as there are sources or masks.
         sources: images to be translated, for generators that translate: those of other classes
             than `label`, of the training part alone (a translation shows its source's patient).
+        masks: an image is made from each of the first `count` masks, for generators that are
+            conditioned on masks; without it they draw new ones.
+
+    Raises:
+        DataError: the generator can't draw that; says what it can.
+    """
+    generator = load_generator(folder)
+    if sources is not None and masks is not None:
+        raise DataError(
+            "no generator takes both sources and masks", "give one of --sources and --masks"
+        )
+    if sources is not None:
+        return _translations(generator, folder, sources, count, seed, label)
+    if masks is not None:
+        masks = _given_part(masks)
+    if count is None:
+        count = DEFAULT_COUNT if masks is None else len(masks)
+    if masks is not None and 0 < count < len(masks):
+        masks = masks.take(range(count))
+    labels = [label] * max(count, 0) if label is not None else None
+    return generator.sample(count, seed=seed, labels=labels, masks=masks)
+
+
+def _translations(
+    generator: Generator,
+    folder: Path,
+    sources: ImageSet,
+    count: int | None,
+    seed: int,
+    label: str | None,
+) -> ImageSet:
+    """Return `count` of the sources translated to `label`, or all of them.
 
     Raises:
         DataError: the generator takes no sources, or fewer are there than images are asked for.
     """
-    generator = load_generator(folder)
-    if sources is None:
-        count = DEFAULT_COUNT if count is None else count
-        labels = [label] * max(count, 0) if label is not None else None
-        return generator.sample(count, seed=seed, labels=labels)
     if not isinstance(generator, Translator):
         raise DataError(
             f"the generator in {folder} takes no sources: it does not translate images",
             "leave --sources out, or use cyclegan, discogan or stargan",
         )
     label = label if label is not None else generator.target
-    part = generator.translatable(_source_part(sources), label)
+    part = generator.translatable(_given_part(sources), label)
     count = len(part) if count is None else count
     if count > len(part):
         raise DataError(
@@ -184,20 +212,20 @@ def sample_run(
     return generator.sample(count, seed=seed, labels=[label] * max(count, 0), sources=part)
 
 
-def _source_part(sources: ImageSet) -> ImageSet:
-    """Return the images that may be translated: never those of the test part.
+def _given_part(given: ImageSet) -> ImageSet:
+    """Return the images to draw from: never those of the test part.
 
     Raises:
         DataError: there are no others.
     """
-    parts = sources.splits.astype(str)
+    parts = given.splits.astype(str)
     if (parts == "test").all():
         raise DataError(
-            f"'{sources.card.name}' is a test part: its patients would come back in training",
+            f"'{given.card.name}' is a test part: its patients would come back in training",
             "give a set with a training part",
         )
-    step = "sources: not the test part"
-    return sources.take(parts != "test", step) if (parts == "test").any() else sources
+    step = "not the test part"
+    return given.take(parts != "test", step) if (parts == "test").any() else sources
 
 
 def validated(model: type[BaseModel], values: Any, prefix: str) -> Any:

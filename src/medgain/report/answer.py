@@ -58,17 +58,35 @@ def headline(frame: Frame, rows: list[dict[str, Any]]) -> str:
     compared = [row for row in rows if number(row.get("gain")) is not None]
     if not compared:
         return "No verdict: no arm could be compared with the reference."
-    reference = frame.files.reference
     arms = list(dict.fromkeys(row["arm"] for row in rows))
+    references = _references(frame, rows)
     by_verdict = {kind: [r for r in compared if r.get("verdict") == kind] for kind in VERDICTS}
     if by_verdict["helps"]:
-        verb = "helps" if len({r["arm"] for r in by_verdict["helps"]}) == 1 else "help"
-        return f"{_where(frame, by_verdict['helps'])} {verb} beyond {reference}."
+        parts = []
+        for reference, chosen in _by_reference(frame, by_verdict["helps"]).items():
+            verb = "helps" if len({r["arm"] for r in chosen}) == 1 else "help"
+            parts.append(f"{_where(frame, chosen)} {verb} beyond {reference}")
+        return f"{'; '.join(parts)}."
     if len(by_verdict["equivalent"]) == len(compared):
         margin = amount(frame.files.verdict.get("margin"), frame.unit(frame.files.metric))
-        return f"{listing([*arms, reference])} are equivalent: they differ by less than {margin}."
+        if len(references) > 1:
+            return f"No arm differs from its reference by as much as {margin}."
+        return f"{listing([*arms, *references])} are equivalent: they differ by less than {margin}."
     who = arms[0] if len(arms) == 1 else f"any of the {len(arms)} arms"
-    return f"No evidence that {who} helps beyond {reference}."
+    beyond = references[0] if len(references) == 1 else "its reference"
+    return f"No evidence that {who} helps beyond {beyond}."
+
+
+def _by_reference(frame: Frame, rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the comparisons by the arm that they are with, the study's reference first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: bool(frame.other_reference(row))):
+        found.setdefault(str(row.get("reference") or frame.files.reference), []).append(row)
+    return found
+
+
+def _references(frame: Frame, rows: list[dict[str, Any]]) -> list[str]:
+    return list(_by_reference(frame, rows))
 
 
 def second_line(frame: Frame, rows: list[dict[str, Any]]) -> str:
@@ -77,7 +95,8 @@ def second_line(frame: Frame, rows: list[dict[str, Any]]) -> str:
     for kind, start in (("hurts", "Worse than"), ("equivalent", "No different from")):
         chosen = [row for row in rows if row.get("verdict") == kind]
         if (chosen and len(chosen) < len(rows)) or (chosen and kind == "hurts"):
-            parts.append(f"{start} {frame.files.reference}: {_where(frame, chosen)}.")
+            for reference, some in _by_reference(frame, chosen).items():
+                parts.append(f"{start} {reference}: {_where(frame, some)}.")
     return " ".join(parts)
 
 
@@ -98,7 +117,7 @@ def _lead(frame: Frame, rows: list[dict[str, Any]]) -> list[str]:
     verdict = frame.files.verdict
     unit = unit_name(frame.unit(frame.files.metric))
     lines = [
-        f"Gains are differences in {frame.heading()} from {frame.files.reference}, in {unit}"
+        f"Gains are differences in {frame.heading()} from {_compared_with(frame, rows)}, in {unit}"
         + (" (hundredths)" if unit == "points" else "")
         + ", between models trained alike on the same images."
     ]
@@ -114,6 +133,13 @@ def _lead(frame: Frame, rows: list[dict[str, Any]]) -> list[str]:
         margin = amount(verdict["margin"], frame.unit(frame.files.metric))
         lines.append(f"To find a gain of {margin} as surely: {needed}.")
     return lines
+
+
+def _compared_with(frame: Frame, rows: list[dict[str, Any]]) -> str:
+    """Return "fcn", or "fcn (unet-real: from unet)" where an arm has its own reference."""
+    own = {row["arm"]: str(row["reference"]) for row in rows if frame.other_reference(row)}
+    named = ", ".join(f"{arm}: from {reference}" for arm, reference in own.items())
+    return f"{frame.files.reference} ({named})" if named else frame.files.reference
 
 
 def _repeats_line(rows: list[dict[str, Any]]) -> str:
@@ -140,11 +166,12 @@ def primary_rows(frame: Frame) -> list[dict[str, Any]]:
 
 def _reference_line(frame: Frame, rows: list[dict[str, Any]]) -> str:
     """Return the reference's own score; an arm's failed cells take from the pairs it shares."""
-    row = max(rows, key=lambda row: number(row.get("repeats")) or 0)
+    shared = [row for row in rows if not frame.other_reference(row)] or rows
+    row = max(shared, key=lambda row: number(row.get("repeats")) or 0)
     metric = frame.files.metric
     unit = frame.unit(metric)
     shown = frame.value(metric, row.get("reference_mean")) + (f" {unit}" if unit else "")
-    return f"{frame.heading()} of {frame.files.reference}: {shown}"
+    return f"{frame.heading()} of {row.get('reference') or frame.files.reference}: {shown}"
 
 
 def _verdict_row(frame: Frame, row: dict[str, Any]) -> Block:

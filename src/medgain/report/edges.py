@@ -113,14 +113,15 @@ def _figures(frame: Frame, case: Case, arm: str) -> list[tuple[str, str]]:
 def _line(frame: Frame, arm: str, fraction: float) -> str:
     """Return what each metric makes of an arm against the reference, over the whole study."""
     first = frame.files.test_sets[0] if frame.files.test_sets else ""
-    parts = []
+    parts, reference = [], frame.files.reference
     for metric in _METRICS:
         for row in frame.files.comparisons:
             mine = row["arm"] == arm and row["test_set"] == first and row["metric"] == metric
             if mine and float(row["fraction"]) == fraction and number(row.get("gain")) is not None:
+                reference = row["reference"]
                 measured = gain(row["gain"], row.get("ci_low"), row.get("ci_high"))
                 parts.append(f"{metric_name(metric)} {measured}")
-    return f"{arm} against {frame.files.reference}: {'; '.join(parts)}." if parts else ""
+    return f"{arm} against {reference}: {'; '.join(parts)}." if parts else ""
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -134,6 +134,11 @@ class Frame:
             return "reference"
         return "A/A control" if arm in self.files.controls else ""
 
+    def other_reference(self, row: dict[str, Any]) -> str:
+        """Return "over NAME" where a comparison is with another arm than the study's reference."""
+        other = str(row.get("reference") or self.files.reference)
+        return "" if other == self.files.reference else f"over {other}"
+
     def heading(self) -> str:
         """Return the primary metric's name."""
         return metric_name(self.files.metric) if self.files.metric else "the metric"

@@ -77,7 +77,7 @@ def _forest_row(frame: Frame, row: dict[str, Any], axis: ForestAxis, unit: str) 
     verdict = row.get("verdict", "no evidence")
     return {
         "arm": row["arm"],
-        "role": frame.role(row["arm"]),
+        "role": ", ".join(filter(None, (frame.role(row["arm"]), frame.other_reference(row)))),
         "swatch": frame.swatches[row["arm"]],
         "strip": forest_strip(row, axis, style),
         "gain": points(row.get("gain"), unit),
@@ -140,7 +140,7 @@ def _curve_points(frame: Frame, rows: list[dict[str, Any]]) -> list[CurvePoint]:
             (row.get("worth_real_images") or {}).get("estimate")
         )
         for row in rows
-        if row.get("control") != "aa"
+        if row.get("control") != "aa" and not frame.other_reference(row)
     }
     found = []
     for (arm, part), group in scores.groupby(["arm", "fraction"], sort=False):

@@ -219,4 +219,4 @@ def role_name(case: Case) -> str:
 def case_name(case: Case) -> str:
     """Return "case_00034, image 0120"; the image alone where its name tells the group."""
     image, group = str(case.get("image_id") or ""), str(case.get("group") or "")
-    return image if group in image else f"{group}, image {image}"
+    return image if group in image or image in group else f"{group}, image {image}"

@@ -118,7 +118,9 @@ def _gain(frame: Frame, arm: str, metric: str, view: tuple[str, float]) -> tuple
         if here and row["arm"] == arm and row["metric"] == metric:
             unit = frame.unit(metric)
             bounds = interval(row.get("ci_low"), row.get("ci_high"), unit)
-            return points(row.get("gain"), unit), "" if bounds == NONE else bounds
+            over = frame.other_reference(row)
+            parts = [part for part in ("" if bounds == NONE else bounds, over) if part]
+            return points(row.get("gain"), unit), ", ".join(parts)
     return NONE, ""
 
 
@@ -199,7 +201,7 @@ def _case_table(
         "left_out": count(len(chosen) - most) if len(chosen) > most else "",
         "rows": [
             {
-                "group": str(group),
+                "group": str(group).removeprefix("image:"),  # a group of its own
                 "images": count(images.get(group)),
                 "cells": [_case_cell(frame, found, group, arm) for arm in arms],
             }

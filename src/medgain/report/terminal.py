@@ -122,6 +122,8 @@ class TerminalTable:
             table.add_row(Text(as_ascii(head) if plain else head, style="italic"))
             for row in sorted(chosen, key=lambda row: row.get("control") == "aa"):
                 cells = _cells(row, self._unit)
+                if row.get("reference") not in (None, self.verdict.get("reference")):
+                    cells["arm"] += f" (over {row['reference']})"
                 table.add_row(*[_cell(cells[c.head], c.head, row, plain) for c in shown])
             table.add_section()
         return table

@@ -48,7 +48,9 @@ def class_rows(verdict: dict[str, Any], test_set: str) -> list[tuple[str, list[t
         rows.append((str(verdict.get("reference")), [(text, "") for text in reference]))
         for arm in arms:
             shown = [mine.get((arm, name)) for name in names]
-            rows.append((arm, [(_mean(row, "mean"), _gain(row)) for row in shown]))
+            over = next((str(row["reference"]) for row in shown if row), "")
+            name = arm if over in ("", str(verdict.get("reference"))) else f"{arm} (over {over})"
+            rows.append((name, [(_mean(row, "mean"), _gain(row)) for row in shown]))
     return rows
 
 

@@ -30,19 +30,24 @@ def write_policy_examples(plan: Plan, folder: StudyFolder, prepared: Prepared) -
     rng = SeedTree(plan.seed).child("examples").numpy()
     rows = rng.choice(train, min(EXAMPLES, len(train)), replace=False)
     images = np.asarray(prepared.images.images[rows])
+    masks = None if prepared.images.masks is None else np.asarray(prepared.images.masks[rows])
     arrays: dict[str, np.ndarray] = {}
     described = []
     for position, (spec, names) in enumerate(arms.items()):
         applied = resolve_policy(json.loads(spec))
         generator = SeedTree(plan.seed).child("examples", spec).torch()
-        triples = before_after(applied, images, generator, count=EXAMPLES)
-        arrays[f"{position}_before"] = np.stack([before for before, _, _ in triples])
-        arrays[f"{position}_after"] = np.stack([after for _, after, _ in triples])
+        shown = before_after(applied, images, generator, count=EXAMPLES, masks=masks)
+        arrays[f"{position}_before"] = np.stack([one.before for one in shown])
+        arrays[f"{position}_after"] = np.stack([one.after for one in shown])
+        moved = [one.masks for one in shown if one.masks is not None]
+        if moved:
+            arrays[f"{position}_before_masks"] = np.stack([before for before, _ in moved])
+            arrays[f"{position}_after_masks"] = np.stack([after for _, after in moved])
         described.append(
             {
                 "policy": json.loads(spec),
                 "arms": names,
-                "describe": [text for _, _, text in triples],
+                "describe": [one.description for one in shown],
             }
         )
     if arrays:

@@ -10,15 +10,15 @@ from medgain.data.imageset import ImageSet
 
 Scores = Mapping[str, Mapping[str, float]]
 
-_FROM_IMPORT = ("fit", "colour", "depth", "window")
+_FROM_IMPORT = ("fit", "colour", "depth", "window", "window_rule")
 
 
 def describe_input(spec: Mapping[str, Any], trained_on: ImageSet | None) -> dict[str, Any]:
     """Return how a new image must be treated to look like the training images.
 
     `size_px` and `channels` are the network's; `dtype`, `intensity`, `modality` and
-    `mask_classes` are the training set's, and `fit`, `colour`, `depth` and `window` what its
-    import did (absent where it was not imported).
+    `mask_classes` are the training set's, and `fit`, `colour`, `depth`, `window` and
+    `window_rule` what its import did (absent where it was not imported).
     """
     described: dict[str, Any] = {
         "size_px": list(spec["size_px"]),

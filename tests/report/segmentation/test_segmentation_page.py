@@ -94,7 +94,9 @@ def test_synthetic_pairs_stand_beside_what_a_segmenter_says_of_them(page: str) -
     section = page[page.index('<section id="synthetic">') :]
     text = text_of(section)
     assert "In pairs: the image, then the same with its mask over it." in text
-    assert "kidney 0.710 (held-out real images 0.840; masks of other images 0.200) and tumour" in text
+    assert (
+        "kidney 0.710 (held-out real images 0.840; masks of other images 0.200) and tumour" in text
+    )
     assert "synthetic images, images with masks" in section
 
 
@@ -108,6 +110,32 @@ def test_masks_of_another_size_are_not_laid_over(segmentation_folder: Path, tmp_
     (path.parent / "assessment.json").write_text('{"consistency": {"reason": "too few images"}}')
     found = write_report(folder).read_text()
     assert "Contact sheet of" in found and "was asked for the masks" not in found
+
+
+def test_arm_with_a_reference_of_its_own_says_so(segmentation_folder: Path, tmp_path: Path) -> None:
+    folder = copy(segmentation_folder, tmp_path / "s")
+    verdict = json.loads((folder / "verdict.json").read_text())
+    for row in verdict["comparisons"]:
+        if row["arm"] == "classical+pix2pix":
+            row |= {"reference": "real", "verdict": "helps", "gain": 0.2, "ci_low": 0.1}
+    (folder / "verdict.json").write_text(json.dumps(verdict))
+    text = text_of(write_report(folder).read_text())
+    assert "classical+pix2pix helps beyond real." in text
+    assert "Dice from classical (classical+pix2pix: from real)" in text
+    assert "classical+pix2pix (over real)" in text and "fpn (over" not in text
+    assert re.search(r"Dice of classical: 0\.\d{3}", text)
+
+
+def test_groups_made_of_single_images_are_named_as_the_images(
+    build_segmentation_study: Build, draw_abdomens: Callable[..., object], tmp_path: Path
+) -> None:
+    pairs = draw_abdomens(12, 32)
+    groups = [f"image:{name}" for name in pairs.ids]
+    pairs = type(pairs)(pairs.images, pairs.masks, groups, pairs.ids, pairs.classes)
+    folder = build_segmentation_study(
+        tmp_path / "s", pairs=pairs, groups_known=False, generators=False
+    )
+    assert "image:case" not in text_of(write_report(folder).read_text())
 
 
 def test_arms_of_one_model_have_no_edges(build_segmentation_study: Build, tmp_path: Path) -> None:

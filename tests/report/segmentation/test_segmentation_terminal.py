@@ -62,6 +62,13 @@ def test_reference_is_the_mean_of_all_its_cells(verdict: dict[str, Any]) -> None
     assert reference[1][0] == (f"{full['reference_mean']:.3f}", "")
 
 
+def test_arm_with_a_reference_of_its_own_says_so(verdict: dict[str, Any]) -> None:
+    for row in verdict["comparisons"]:
+        if row["arm"] == "fpn":
+            row["reference"] = "real"
+    assert shown(verdict, 100).count("fpn (over real)") == 2
+
+
 def test_pixels_are_called_pixels(verdict: dict[str, Any]) -> None:
     text = shown({**verdict, "metric": "hd95"}, 100)
     assert "in px" in text and "points" not in text

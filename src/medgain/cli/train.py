@@ -1,0 +1,112 @@
+"""`medgain train` and `medgain export`: a model to use, and its ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add `train` and `export` to `app`."""
+    app.command("train")(train)
+    app.command("export")(export)
+
+
+def train(
+    image_set: Path = typer.Argument(metavar="SET", help="Folder of the image set."),
+    out: Path = typer.Option(..., "--out", help="Folder for the saved model."),
+    task: str = typer.Option(
+        None,
+        "--task",
+        help="segmentation or classification; without it what the set has: masks, else labels.",
+    ),
+    model: str = typer.Option(
+        None, "--model", help="A name from `medgain list segmenters` or `medgain list models`."
+    ),
+    overrides: list[str] = typer.Option(
+        [],
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting of the task: steps=800, loss=focal, width=64, … Repeat for more.",
+    ),
+    split: str = typer.Option(
+        None, "--split", help="Part to train on; by default train and val. Never test."
+    ),
+    policy: str = typer.Option("none", "--policy", help="A name from `medgain list policies`."),
+    validation_share: float = typer.Option(
+        0.2,
+        "--validation-share",
+        help="Share of the images, of other groups, that choose the weights.",
+    ),
+    on_leak: str = typer.Option(
+        "error", "--on-leak", help="Images in training and test: error, or drop from training."
+    ),
+    seed: int = typer.Option(0, "--seed", min=0, help="Every random number derives from it."),
+    device: str = typer.Option("auto", "--device", help="auto, cpu or cuda."),
+    as_json: bool = typer.Option(False, "--json", help="Print scores and parts as JSON."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace what is in --out."),
+) -> None:
+    """Train a model on the training part of SET, never on its test part, and save it."""
+    import json
+
+    from medgain.augment.policy import resolve_policy
+    from medgain.data.imageset import ImageSet
+    from medgain.runtime.device import resolve_device
+    from medgain.runtime.files import read_json
+    from medgain.runtime.overrides import parse_overrides
+    from medgain.study.validation import validate
+    from medgain.tasks.base import TASKS
+    from medgain.tasks.saved import CONFIG_NAME
+    from medgain.tasks.train_and_save import summary_lines, train_and_save
+
+    images = ImageSet.open(image_set)
+    has_masks = images.masks is not None and bool(images.card.mask_classes)
+    kind = task or ("segmentation" if has_masks else "classification")
+    chosen = TASKS.get(kind)
+    settings = {"kind": kind, **({"model": model} if model else {}), **parse_overrides(overrides)}
+    trained = train_and_save(
+        images,
+        chosen(validate(chosen.Config, settings, "task")),
+        out,
+        split=split,
+        policy=resolve_policy(policy),
+        validation_share=validation_share,
+        on_leak=on_leak,
+        seed=seed,
+        device=resolve_device(device),
+        overwrite=overwrite,
+    )
+    if as_json:
+        written = read_json(out / CONFIG_NAME)
+        facts = {key: written[key] for key in ("kind", "scores", "threshold", "details")}
+        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    for line in summary_lines(trained):
+        typer.echo(line)
+
+
+def export(
+    model: Path = typer.Argument(metavar="MODEL", help="Folder of a saved model."),
+    out: Path = typer.Option(..., "--out", help="ONNX file to write, such as model.onnx."),
+    opset: int = typer.Option(None, "--opset", min=18, help="Version of the ONNX operators."),
+    tolerance: float = typer.Option(
+        1e-4, "--tolerance", min=0, help="Largest difference of a probability from PyTorch's."
+    ),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an existing file."),
+) -> None:
+    """Export a saved model as ONNX, checked against what PyTorch computes."""
+    from medgain.tasks.export import export_onnx
+
+    made = export_onnx(model, out, opset=opset, tolerance=tolerance, overwrite=overwrite)
+    channels, height, width = made.input_shape
+    typer.echo(
+        f"input: images, float32 (N, {channels}, {height}, {width}), stored values / the largest"
+        " of their type (0 to 1)"
+    )
+    typer.echo(f"output: probabilities of {', '.join(made.output_names)}")
+    typer.echo(
+        f"checked in {made.runtime} on {made.images_compared} images: largest difference from"
+        f" PyTorch {made.largest_difference:.2g} (allowed {tolerance:g})"
+    )
+    typer.echo(f"{out}: {made.megabytes:.1f} MB, ONNX operators of version {made.opset}")

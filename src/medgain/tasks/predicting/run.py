@@ -1,0 +1,251 @@
+"""Predict images, volumes or an image set with a saved model, and write what comes out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from medgain.data.imageset import ImageSet
+from medgain.data.importers.decoding import UnreadableImageError, decode
+from medgain.data.importers.dicom_reading import read_series
+from medgain.data.importers.dicom_series import check_one_kind
+from medgain.data.importers.geometry import Placement
+from medgain.data.importers.scaling import Window
+from medgain.data.importers.volumes import Volume, read_volume
+from medgain.runtime.errors import ConfigError, DataError, suggest
+from medgain.runtime.files import atomic_folder
+from medgain.runtime.progress import progress
+from medgain.tasks.predicting.describing import write_description
+from medgain.tasks.predicting.model import CHUNK, Predictor
+from medgain.tasks.predicting.outcome import Outcome, decision_rows
+from medgain.tasks.predicting.preparing import Preparer
+from medgain.tasks.predicting.sources import Source, find_sources, safe_name
+from medgain.tasks.predicting.writing import OVERLAYS, Writer
+
+_NAMED = 20
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How to predict; see `predict_to_folder`."""
+
+    window: Window = None
+    split: str | None = None
+    series: str | None = None
+    overlays: str = "some"
+    skip_unreadable: bool = False
+    max_megapixels: float = 200.0
+
+
+def predict_to_folder(
+    model: Path | str,
+    source: Path | str,
+    out: Path | str,
+    *,
+    options: PredictOptions | None = None,
+    device: torch.device | None = None,
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> Outcome:
+    """Predict all of `source` with the saved model in `model`, and write it to the folder `out`.
+
+    A segmenter writes `masks/` on the sources' own pixels (PNG; a NIfTI label volume for a NIfTI
+    volume; a DICOM SEG for a DICOM series), `overlays/`, `areas.csv` and `volumes.csv`; a
+    classifier writes `predictions.csv`. `predictions.json` says how.
+
+    Args:
+        source: an image set, an image, a NIfTI file, a DICOM file, or a folder of any of these.
+        options: `window` of volumes in place of the model's own ((low, high) or "file"); `split`
+            of an image set, by default all of it; `series` of DICOM; `overlays` "all", "some"
+            (all images, a dozen slices of each volume) or "none"; `skip_unreadable` goes on
+            without files that can't be read.
+
+    Raises:
+        DataError: nothing to predict, files that can't be read, or that the model can't take;
+            names them, and writes nothing.
+        MedgainError: `out` exists.
+    """
+    options = options or PredictOptions()
+    model, source, out = Path(model), Path(source), Path(out)
+    if options.overlays not in OVERLAYS:
+        raise ConfigError(
+            f"--overlays '{options.overlays}' is not known", suggest(options.overlays, OVERLAYS)
+        )
+    predictor = Predictor.load(model, device)
+    run = _Run(predictor, options, quiet)
+    with atomic_folder(out, overwrite=overwrite) as folder:
+        writer = Writer(folder, predictor, options.overlays)
+        if (source / "card.json").is_file():
+            run.image_set(ImageSet.open(source), writer)
+        else:
+            run.files(source, writer)
+        run.outcome.notes += writer.notes + run.preparer.notes()
+        run.outcome.write_tables(folder)
+        write_description(folder, run.outcome, source)
+    return run.outcome
+
+
+class _Run:
+    """One run: a model, the options, and the outcome as it grows."""
+
+    def __init__(self, predictor: Predictor, options: PredictOptions, quiet: bool) -> None:
+        self.predictor = predictor
+        self.options = options
+        self.quiet = quiet
+        self.preparer = Preparer(predictor.takes, options.window)
+        self.outcome = Outcome(predictor)
+
+    def image_set(self, images: ImageSet, writer: Writer) -> None:
+        """Predict an image set, or its part `split`; score it where it has the truth."""
+        chosen = _part(images, self.options.split)
+        kept: list[np.ndarray] = []
+        with progress("predicting", len(chosen), quiet=self.quiet) as advance:
+            for first in range(0, len(chosen), CHUNK):
+                part = chosen.take(np.arange(first, min(first + CHUNK, len(chosen))))
+                names = [safe_name(str(name)) for name in part.records["image_id"]]
+                prepared = [
+                    self.preparer.stored(image, images, name)
+                    for image, name in zip(part.images, names, strict=True)
+                ]
+                kept.append(self._chunk(names, list(part.images), prepared, writer))
+                advance(len(part), "")
+        self._score(chosen, np.concatenate(kept))
+
+    def files(self, path: Path, writer: Writer) -> None:
+        """Predict the images and volumes at `path`.
+
+        Raises:
+            DataError: files that can't be read; names the first 20.
+        """
+        found = find_sources(path, series=self.options.series)
+        self.outcome.notes += found.notes
+        self.outcome.unreadable += found.unreadable
+        pictures = [item for item in found.items if item.kind == "image"]
+        volumes = [item for item in found.items if item.kind != "image"]
+        with progress("predicting", len(found.items), quiet=self.quiet) as advance:
+            for first in range(0, len(pictures), CHUNK):
+                some = pictures[first : first + CHUNK]
+                self._pictures(some, writer)
+                advance(len(some), "")
+            for item in volumes:
+                self._volume(item, writer)
+                advance(1, item.name)
+        self._check_unreadable(path)
+
+    def _pictures(self, items: Sequence[Source], writer: Writer) -> None:
+        names, shown, prepared = [], [], []
+        for item in items:
+            try:
+                decoded, _ = decode(item.path, self.options.max_megapixels)
+            except UnreadableImageError as error:
+                self.outcome.unreadable.append((str(item.path), str(error)))
+                continue
+            prepared.append(self.preparer.image(decoded.pixels, str(item.path)))
+            shown.append(decoded.pixels)
+            names.append(item.name)
+        if names:
+            self._chunk(names, shown, prepared, writer)
+
+    def _chunk(
+        self,
+        names: Sequence[str],
+        shown: Sequence[np.ndarray],
+        prepared: Sequence[tuple[np.ndarray, Placement]],
+        writer: Writer,
+    ) -> np.ndarray:
+        """Predict and write prepared images; return masks on their own pixels, or probabilities."""
+        predicted = self.predictor.predict(np.stack([image for image, _ in prepared]))
+        self.outcome.images += len(names)
+        if not self.predictor.segments:
+            self._decide([(name, "") for name in names], predicted)
+            return predicted
+        masks = [
+            placement.restore(mask)
+            for mask, (_, placement) in zip(predicted, prepared, strict=True)
+        ]
+        for name, image, mask in zip(names, shown, masks, strict=True):
+            self.outcome.areas += writer.image(name, image, mask)
+        alike = len({mask.shape for mask in masks}) == 1  # always so in an image set
+        return np.stack(masks) if alike else predicted
+
+    def _volume(self, item: Source, writer: Writer) -> None:
+        try:
+            volume = _read(item, self.options.max_megapixels)
+            ready = self.preparer.volume(volume)
+        except UnreadableImageError as error:
+            self.outcome.unreadable.append((str(item.path), str(error)))
+            return
+        predicted = self.predictor.predict(ready.slices)
+        single = len(volume.pixels) == 1 and item.kind == "dicom"
+        if not self.predictor.segments:
+            self._decide([(item.name, "" if single else name) for name in volume.names], predicted)
+        else:
+            masks = np.stack([ready.placement.restore(mask) for mask in predicted])
+            areas, volumes = writer.volume(item, volume, masks, ready.to_stored)
+            self.outcome.areas += areas
+            self.outcome.volume_rows += volumes
+        self.outcome.volumes += 1
+
+    def _decide(self, names: Sequence[tuple[str, str]], probabilities: np.ndarray) -> None:
+        model = self.predictor
+        self.outcome.decisions += decision_rows(
+            names, probabilities, model.classes, model.positive, model.result.threshold
+        )
+
+    def _score(self, images: ImageSet, predictions: np.ndarray) -> None:
+        """Score predictions of an image set that has the truth for this very model."""
+        model = self.predictor
+        if model.segments:
+            fits = images.masks is not None and tuple(images.card.mask_classes) == model.classes
+        else:
+            fits = tuple(images.classes) == model.classes
+        if fits:
+            scores = model.task.score(predictions, images, model.result.threshold)
+            self.outcome.scores = dict(scores)
+
+    def _check_unreadable(self, path: Path) -> None:
+        bad = self.outcome.unreadable
+        nothing = not (self.outcome.images or self.outcome.volumes)
+        if not bad or (self.options.skip_unreadable and not nothing):
+            return
+        lines = [f"  {name}: {reason}" for name, reason in bad[:_NAMED]]
+        if len(bad) > _NAMED:
+            lines.append(f"  and {len(bad) - _NAMED} more")
+        count = "nothing" if nothing else f"{len(bad)} of the files"
+        verb = "can be read" if nothing else "can't be read"
+        raise DataError(
+            f"{count} in {path} {verb}:\n" + "\n".join(lines),
+            "give readable files" if nothing else "remove them, or pass --skip-unreadable",
+        )
+
+
+def _read(item: Source, max_megapixels: float) -> Volume:
+    if item.kind == "nifti":
+        try:
+            return read_volume(item.path)
+        except DataError as error:  # here one file of many, as an unreadable image is
+            raise UnreadableImageError(error.problem.removeprefix(f"{item.path}: ")) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom warns of what it puts right
+        check_one_kind(item.headers)
+        return read_series(item.headers, item.path, max_megapixels=max_megapixels)
+
+
+def _part(images: ImageSet, split: str | None) -> ImageSet:
+    if split is None:
+        if not len(images):
+            raise DataError(f"the image set '{images.card.name}' is empty")
+        return images
+    keep = images.splits == split
+    if not keep.any():
+        have = sorted({str(part) for part in images.splits} - {""})
+        raise DataError(
+            f"'{images.card.name}' has no part '{split}'",
+            f"its parts: {', '.join(have)}" if have else "it has no split; leave --split out",
+        )
+    return images.take(keep)
