@@ -45,7 +45,7 @@ def protocol(real: ImageSet, **changes) -> Protocol:
         "minutes": None,
         "kimg": 0.02,
         "split": None,
-        "held_out": "auto",
+        "held_out": "test",
         "label": None,
         "seed": 0,
         "limit": 2000,
@@ -64,7 +64,7 @@ def folder(tmp_path) -> Path:
 
 
 def run(folder: Path, models=("gaussian", "copy"), **changes):
-    options = {"kimg": 0.02, "device": "cpu", "precision": "fp32", "isolated": False}
+    options = {"held_out": "test", "kimg": 0.02, "device": "cpu", "precision": "fp32", "isolated": False}
     settings = changes.pop("settings", {name: TINY[name] for name in models if name in TINY})
     out = changes.pop("out", folder.parent / "out")
     return compare(folder, list(models), out, settings=settings, **(options | changes))
@@ -203,22 +203,25 @@ def test_generators_that_translate_are_not_compared():
 
 
 def test_division_by_the_sets_own_parts_and_by_groups():
-    splits = ["train"] * 40 + ["val"] * 20 + ["test"] * 40
-    real = make_set(100, splits=splits)
+    splits = ["train"] * 80 + ["val"] * 40 + ["test"] * 80
+    real = make_set(200, splits=splits)
     parts = divide(real, protocol(real))
-    assert (len(parts.train), len(parts.held_out), parts.test_used) == (60, 40, True)
+    assert (len(parts.train), len(parts.held_out), parts.test_used) == (120, 80, True)
     parts = divide(real, protocol(real, split="train", held_out="val"))
-    assert (len(parts.train), len(parts.held_out), parts.test_used) == (40, 20, False)
+    assert (len(parts.train), len(parts.held_out), parts.test_used) == (80, 40, False)
     parts = divide(real, protocol(real, held_out="0.4", label="ill"))
     assert set(parts.train.records["label"]) == set(parts.held_out.records["label"]) == {"ill"}
     assert not set(parts.train.groups) & set(parts.held_out.groups)
-    assert not parts.test_used and len(parts.train) + len(parts.held_out) == 30
+    assert not parts.test_used and len(parts.train) + len(parts.held_out) == 60
+    divided = make_set(200, splits=["train"] * 120 + ["test"] * 80)
+    parts = divide(divided, protocol(divided, held_out="auto"))
+    assert not parts.test_used and "test" not in set(parts.held_out.splits)
     bare = make_set(100)
-    parts = divide(bare, protocol(bare))
+    parts = divide(bare, protocol(bare, held_out="auto"))
     assert len(parts.held_out) == pytest.approx(25, abs=2) and "drawn by seed 0" in parts.rule
-    again = divide(bare, protocol(bare))
+    again = divide(bare, protocol(bare, held_out="auto"))
     assert again.held_out.fingerprint() == parts.held_out.fingerprint()
-    other = divide(bare, protocol(bare, seed=1))
+    other = divide(bare, protocol(bare, held_out="auto", seed=1))
     assert other.held_out.fingerprint() != parts.held_out.fingerprint()
     few = divide(real, protocol(real, limit=30))
     assert len(few.held_out) == 30 and "30 of those" in few.rule

@@ -63,8 +63,9 @@ def divide(real: ImageSet, protocol: Protocol) -> Parts:
     """Return the parts of `real` that `protocol` asks for; the same for the same protocol.
 
     Held out is a part of the set's own ("test", "val"), or a share of the training part's groups
-    ("0.25"). "auto": the test part where there is one, else val, else a share. At most
-    `protocol.limit` held-out images are kept.
+    ("0.25"). "auto": the val part where there is one beside train, else a share; never the test
+    part, since whoever chooses a generator on it and then reports on it has selected on the test
+    set. At most `protocol.limit` held-out images are kept.
 
     Raises:
         ConfigError: no such part, or a share out of range.
@@ -115,10 +116,7 @@ def _part(real: ImageSet, held_out: str) -> str | float:
     """Return the name of a part, or the share of the training part to hold out."""
     own = {str(name) for name in real.splits} - {""}
     if held_out == "auto":
-        rest = {"train", "val"} & own
-        if "test" in own and rest:
-            return "test"
-        return "val" if rest == {"train", "val"} else HELD_OUT_SHARE
+        return "val" if {"train", "val"} <= own else HELD_OUT_SHARE
     if held_out in own and held_out in _PARTS:
         return held_out
     try:

@@ -36,8 +36,8 @@ def compare(
     held_out: Annotated[
         str,
         typer.Option(
-            help="What samples are held against: test, val, or a share of the training part's"
-            " groups such as 0.25; auto: test where there is one."
+            help="What samples are held against: val, test, or a share of the training part's"
+            " groups such as 0.25; auto: val where there is one, else a share."
         ),
     ] = "auto",
     label: Annotated[str | None, typer.Option(help="Only images of this class.")] = None,
