@@ -64,7 +64,13 @@ def folder(tmp_path) -> Path:
 
 
 def run(folder: Path, models=("gaussian", "copy"), **changes):
-    options = {"held_out": "test", "kimg": 0.02, "device": "cpu", "precision": "fp32", "isolated": False}
+    options = {
+        "held_out": "test",
+        "kimg": 0.02,
+        "device": "cpu",
+        "precision": "fp32",
+        "isolated": False,
+    }
     settings = changes.pop("settings", {name: TINY[name] for name in models if name in TINY})
     out = changes.pop("out", folder.parent / "out")
     return compare(folder, list(models), out, settings=settings, **(options | changes))
@@ -83,7 +89,9 @@ def test_models_stand_in_one_table_with_scores_nulls_and_costs(folder):
         assert scopes[0]["scores"]["kd"]["null_sd"] > 0
         assert row["cost"]["drawn"] == 60 and row["cost"]["peak_memory_mb"] > 0
         assert row["models"] == 2
-    kd = {name: row["features"][0]["scopes"][0]["scores"]["kd"]["value"] for name, row in rows.items()}
+    kd = {
+        name: row["features"][0]["scopes"][0]["scores"]["kd"]["value"] for name, row in rows.items()
+    }
     reference = result["training_images"]["features"][0]["scopes"][0]["scores"]["kd"]
     assert kd["copy"] < kd["gaussian"] < kd["dcgan"], "an untrained GAN is farthest from discs"
     assert abs(kd["copy"] - reference["value"]) < kd["gaussian"] / 2
@@ -103,7 +111,11 @@ def test_the_time_of_one_model_is_shared_by_its_classes(folder):
 def test_a_failing_model_is_a_row_with_its_cause_and_is_tried_again(folder, monkeypatch):
     result = run(folder, ("pix2pix", "gaussian"))
     failed, done = result["rows"]
-    assert failed["status"] == "failed" and "makes square images" in failed["cause"] and failed["remedy"]
+    assert (
+        failed["status"] == "failed"
+        and "makes square images" in failed["cause"]
+        and failed["remedy"]
+    )
     assert done["status"] == "done"
     assert any("pix2pix failed" in sentence for sentence in result["sentences"])
 
@@ -205,8 +217,16 @@ def test_generators_that_translate_are_not_compared():
 def test_division_by_the_sets_own_parts_and_by_groups():
     splits = ["train"] * 80 + ["val"] * 40 + ["test"] * 80
     real = make_set(200, splits=splits)
-    parts = divide(real, protocol(real))
+    parts = divide(real, protocol(real, held_out="test"))
     assert (len(parts.train), len(parts.held_out), parts.test_used) == (120, 80, True)
+    assert divide(real, protocol(real)).rule.startswith("of "), "40 images are too few"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("medgain.assess.compare_parts.USEFUL_IMAGES", 40)
+        parts = divide(real, protocol(real))
+    assert (len(parts.train), len(parts.held_out), parts.test_used) == (80, 40, False)
+    without_val = make_set(200, splits=["train"] * 120 + ["test"] * 80)
+    parts = divide(without_val, protocol(without_val))
+    assert (len(parts.train), len(parts.held_out), parts.test_used) == (90, 30, False)
     parts = divide(real, protocol(real, split="train", held_out="val"))
     assert (len(parts.train), len(parts.held_out), parts.test_used) == (80, 40, False)
     parts = divide(real, protocol(real, held_out="0.4", label="ill"))
@@ -282,9 +302,7 @@ def test_a_process_of_its_own_does_the_same_and_may_be_killed(folder, monkeypatc
     own = folder.parent / "own"
     assert run_job(job, own) is None
     assert run_job(job, folder.parent / "here", isolated=False) is None
-    first, second = (
-        ImageSet.open(folder.parent / name / "synthetic") for name in ("own", "here")
-    )
+    first, second = (ImageSet.open(folder.parent / name / "synthetic") for name in ("own", "here"))
     assert first.fingerprint() == second.fingerprint()
     report = json.loads((own / REPORT).read_text())
     assert report["control"] and report["drawn"] == 60

@@ -19,6 +19,7 @@ from medgain.runtime.errors import ConfigError, DataError, LeakError, suggest
 from medgain.runtime.seeds import SeedTree
 
 HELD_OUT_SHARE = 0.25
+USEFUL_IMAGES = 200  # below that, intervals are too wide to tell generators apart
 LIMIT_IMAGES = 2_000
 _PARTS = ("test", "val")
 
@@ -63,9 +64,9 @@ def divide(real: ImageSet, protocol: Protocol) -> Parts:
     """Return the parts of `real` that `protocol` asks for; the same for the same protocol.
 
     Held out is a part of the set's own ("test", "val"), or a share of the training part's groups
-    ("0.25"). "auto": the val part where there is one beside train, else a share; never the test
-    part, since whoever chooses a generator on it and then reports on it has selected on the test
-    set. At most `protocol.limit` held-out images are kept.
+    ("0.25"). "auto": the val part if it has `USEFUL_IMAGES` or more, else a share; never the
+    test part, since whoever chooses a generator on it and then reports on it has selected on the
+    test set. At most `protocol.limit` held-out images are kept.
 
     Raises:
         ConfigError: no such part, or a share out of range.
@@ -116,7 +117,8 @@ def _part(real: ImageSet, held_out: str) -> str | float:
     """Return the name of a part, or the share of the training part to hold out."""
     own = {str(name) for name in real.splits} - {""}
     if held_out == "auto":
-        return "val" if {"train", "val"} <= own else HELD_OUT_SHARE
+        enough = (real.splits == "val").sum() >= USEFUL_IMAGES
+        return "val" if {"train", "val"} <= own and enough else HELD_OUT_SHARE
     if held_out in own and held_out in _PARTS:
         return held_out
     try:

@@ -37,7 +37,7 @@ def compare(
         str,
         typer.Option(
             help="What samples are held against: val, test, or a share of the training part's"
-            " groups such as 0.25; auto: val where there is one, else a share."
+            " groups such as 0.25; auto: val if it has 200 images, else 0.25."
         ),
     ] = "auto",
     label: Annotated[str | None, typer.Option(help="Only images of this class.")] = None,
