@@ -219,14 +219,12 @@ def test_division_by_the_sets_own_parts_and_by_groups():
     real = make_set(200, splits=splits)
     parts = divide(real, protocol(real, held_out="test"))
     assert (len(parts.train), len(parts.held_out), parts.test_used) == (120, 80, True)
-    assert divide(real, protocol(real)).rule.startswith("of "), "40 images are too few"
+    parts = divide(real, protocol(real, held_out="auto"))
+    assert parts.rule.startswith("of "), "a val part of 40 images is too small"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("medgain.assess.compare_parts.USEFUL_IMAGES", 40)
-        parts = divide(real, protocol(real))
+        parts = divide(real, protocol(real, held_out="auto"))
     assert (len(parts.train), len(parts.held_out), parts.test_used) == (80, 40, False)
-    without_val = make_set(200, splits=["train"] * 120 + ["test"] * 80)
-    parts = divide(without_val, protocol(without_val))
-    assert (len(parts.train), len(parts.held_out), parts.test_used) == (90, 30, False)
     parts = divide(real, protocol(real, split="train", held_out="val"))
     assert (len(parts.train), len(parts.held_out), parts.test_used) == (80, 40, False)
     parts = divide(real, protocol(real, held_out="0.4", label="ill"))
@@ -235,7 +233,9 @@ def test_division_by_the_sets_own_parts_and_by_groups():
     assert not parts.test_used and len(parts.train) + len(parts.held_out) == 60
     divided = make_set(200, splits=["train"] * 120 + ["test"] * 80)
     parts = divide(divided, protocol(divided, held_out="auto"))
-    assert not parts.test_used and "test" not in set(parts.held_out.splits)
+    assert len(parts.train) + len(parts.held_out) == 120 and not parts.test_used
+    assert len(parts.held_out) == pytest.approx(30, abs=3)
+    assert "test" not in set(parts.held_out.splits)
     bare = make_set(100)
     parts = divide(bare, protocol(bare, held_out="auto"))
     assert len(parts.held_out) == pytest.approx(25, abs=2) and "drawn by seed 0" in parts.rule

@@ -11,6 +11,7 @@ from torch import nn
 from medgain.augment.policy import resolve_policy
 from medgain.data.imageset import ImageSet
 from medgain.generators.base import Budget, FitContext
+from medgain.generators.batches import TrainingData
 from medgain.generators.checkpoint import load_tensors
 from medgain.generators.loop import CHECKPOINT, Trainer
 from medgain.generators.mask_sources import DeformedMasks, GeneratedMasks
@@ -129,10 +130,11 @@ def test_the_discriminator_sees_image_and_mask_moved_alike(make_set):
     config = Pix2pixConfig(width=1, discriminator_augment="diffaugment", jitter=None)
     context = FitContext(seed=0, quiet=True)
     model = Pix2pixModel(64, 1, 3, config)
-    run = Trainer(model, real.images, config, Budget(), context, identity={}, title="", masks=real.masks)  # fmt: skip # noqa: E501
+    data = TrainingData(real.images, masks=real.masks)
+    run = Trainer(model, data, config, Budget(), context, identity={}, title="")
     masks = torch.from_numpy(real.masks).long()
     images = (masks > 0).float()[:, None] * 2 - 1
-    moved, with_masks = run._augment_pairs(images, masks)
+    moved, with_masks = run.draws.augment.pairs(images, masks)
     assert not torch.equal(with_masks, masks)
     for image, mask in zip(moved, with_masks, strict=True):
         inside, outside = image[0][mask > 0], image[0][mask == 0]
@@ -144,7 +146,8 @@ def test_jitter_moves_image_and_mask_alike_and_only_training_pairs(real):
     context = FitContext(seed=0, quiet=True)
     model = Pix2pixModel(64, 1, 3, config)
     shown = (real.masks > 0).astype(np.uint8)[..., None] * 255
-    run = Trainer(model, shown, config, Budget(), context, identity={}, title="", masks=real.masks)
+    data = TrainingData(shown, masks=real.masks)
+    run = Trainer(model, data, config, Budget(), context, identity={}, title="")
     seen = []
     model.networks["generator"].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     steps = []
@@ -163,7 +166,8 @@ def test_learning_rates_fall_over_the_second_half(real):
     config = Pix2pixConfig(**SMALL, lr=1e-3)
     model = Pix2pixModel(64, 1, 3, config)
     context = FitContext(seed=0, quiet=True)
-    run = Trainer(model, real.images, config, Budget(kimg=0.02), context, identity={}, title="", masks=real.masks)  # fmt: skip # noqa: E501
+    data = TrainingData(real.images, masks=real.masks)
+    run = Trainer(model, data, config, Budget(kimg=0.02), context, identity={}, title="")
     rates = []
     optimiser = run.optimisers["generator"]
     step = optimiser.step

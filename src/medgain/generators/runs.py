@@ -218,14 +218,13 @@ def _given_part(given: ImageSet) -> ImageSet:
     Raises:
         DataError: there are no others.
     """
-    parts = given.splits.astype(str)
-    if (parts == "test").all():
+    test = given.splits.astype(str) == "test"
+    if len(given) and test.all():
         raise DataError(
             f"'{given.card.name}' is a test part: its patients would come back in training",
             "give a set with a training part",
         )
-    step = "not the test part"
-    return given.take(parts != "test", step) if (parts == "test").any() else sources
+    return given.take(~test, step="not the test part") if test.any() else given
 
 
 def validated(model: type[BaseModel], values: Any, prefix: str) -> Any:
