@@ -106,6 +106,39 @@ def test_images_are_drawn_from_the_masks_of_a_set(command, tmp_path):
     assert np.array_equal(ImageSet.open("all").masks, masks)
     command("sample", "run", "--masks", "pairs", "--count", "2", "--out", "two")
     assert np.array_equal(ImageSet.open("two").masks, masks[:2])
+    both = command("sample", "run", "--masks", "pairs", "--sources", "pairs", "--out", "both")
+    assert "give one of --sources and --masks" in str(both.exception)
+    taken = command("sample", "run", "--sources", "pairs", "--out", "both")
+    assert "takes no sources" in str(taken.exception) and not Path("both").exists()
+    pairs = ImageSet.open("pairs")
+    for name, parts in (("mixed", ["test", "train"] * 3), ("test", ["test"] * 6)):
+        records = pairs.records.assign(split=parts)
+        ImageSet(pairs.images, records, pairs.card, pairs.masks).save(tmp_path / name)
+    assert command("sample", "run", "--masks", "mixed", "--out", "three").exit_code == 0
+    assert np.array_equal(ImageSet.open("three").masks, masks[1::2]), "none of the test part"
+    refused = command("sample", "run", "--masks", "test", "--out", "none")
+    assert "is a test part" in str(refused.exception) and not Path("none").exists()
+    assert "give a set with a training part" in str(refused.exception)
     new = command("sample", "run", "--count", "3", "--out", "new")
     assert "3 synthetic images (3 without label)" in new.output
     assert ImageSet.open("new").card.mask_classes == ["lung"]
+
+
+@pytest.mark.parametrize("name", ["network-snapshot.pkl", "G.pt", "folder/weights.PTH"])
+def test_pickles_from_elsewhere_are_not_loaded(command, tmp_path, name):
+    given = tmp_path / name
+    given.parent.mkdir(exist_ok=True)
+    given.write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")  # what runs if it is unpickled
+    for path in {given, given.parent if "/" in name else given}:
+        done = command("sample", str(path), "--out", "s")
+        assert isinstance(done.exception, MedgainError)
+        assert f"{given} is a checkpoint of other software" in str(done.exception)
+        assert "does not load pickles" in str(done.exception)
+        assert "medgain import" in str(done.exception)
+    assert not Path("ran").exists() and not Path("s").exists()
+
+
+def test_a_file_in_place_of_a_runs_folder_is_named(command, tmp_path):
+    (tmp_path / "generator.safetensors").write_bytes(b"")
+    done = command("sample", "generator.safetensors", "--out", "s")
+    assert "is a file, not the folder of a run" in str(done.exception)

@@ -15,6 +15,7 @@ from medgain.runtime.errors import DataError
 from medgain.runtime.files import read_json, write_json
 
 FORMAT_VERSION = 1
+PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt")
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def load_generator(folder: Path, device: torch.device | None = None) -> Generato
 
 def _description(folder: Path) -> dict[str, Any]:
     if not (folder / CONFIG_NAME).is_file():
+        _refuse_foreign(folder)
         raise DataError(
             f"{folder} holds no trained generator (it has no {CONFIG_NAME})",
             "train one first: medgain generator train SET --model dcgan --out " + str(folder),
@@ -109,3 +111,22 @@ def _description(folder: Path) -> dict[str, Any]:
             "use the medgain that wrote it, or train again",
         )
     return description
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise if `path` is, or is a folder of, a network of other software, or a single file.
+
+    Raises:
+        DataError: says what it is, and what to do instead.
+    """
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    found = [file for file in files if file.suffix.lower() in PICKLES and file.is_file()]
+    if found:
+        raise DataError(
+            f"{found[0]} is a checkpoint of other software (a pickle), and medgain does not load"
+            " pickles: loading one runs whatever code is in it",
+            "draw images with the software that it came from and bring them in with medgain"
+            " import, or train here: medgain generator train SET --model stylegan2",
+        )
+    if path.is_file():
+        raise DataError(f"{path} is a file, not the folder of a run", f"give {path.parent}")
