@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from medgain.cli import generator_compare
+from medgain.cli import generator_compare, generator_explain
 
 _app = typer.Typer(
     no_args_is_help=True, help="Train generators and sample synthetic image sets from them."
@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 generator_compare.register(_app)
+generator_explain.register(_app)
 
 
 @_app.command()

@@ -184,6 +184,7 @@ def _layer(layer: Layer, measured: tuple[Measured, Measured], tiles: Tiles, coun
                 "filter": channel,
                 "contribution": float(gained[channel]),
                 "speaks_for": "real" if slopes[channel] >= 0 else "synthetic",
+                "at_edge": edge_share(responses[0].places[:, channel], layer.size_px),
                 "strongest_mean": {
                     "real": float(responses[0].strongest[:, channel].mean()),
                     "synthetic": float(responses[1].strongest[:, channel].mean()),
@@ -200,8 +201,22 @@ def _layer(layer: Layer, measured: tuple[Measured, Measured], tiles: Tiles, coun
         "size_px": list(layer.size_px),
         "contribution": float(gained.sum()),
         "helpful": int((gained > 0).sum()),
+        "half_from": half_from(gained),
         "filters": filters,
     }
+
+
+def half_from(gained: NDArray[np.float64]) -> int:
+    """Return how many filters, the best first, make up half of all that is gained (at least 1)."""
+    helpful = np.sort(gained[gained > 0])[::-1]
+    return int((np.cumsum(helpful) < helpful.sum() / 2).sum()) + 1
+
+
+def edge_share(places: NDArray[np.int64], size_px: tuple[int, int]) -> float:
+    """Return the share of places (N,) that lie in the outermost row or column."""
+    rows, columns = np.divmod(places, size_px[1])
+    edge = (rows == 0) | (rows == size_px[0] - 1) | (columns == 0) | (columns == size_px[1] - 1)
+    return float(edge.mean())
 
 
 def _about(images: ImageSet) -> Block:

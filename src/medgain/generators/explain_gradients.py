@@ -70,7 +70,7 @@ class Rectifiers(TorchFunctionMode):
                 return features
             if self.rule == "guided":
                 return _Guided.apply(features, slope)
-            return torch.where(features > 0, features, slope * features)
+            return functional.leaky_relu(features, slope)
         if self.rule == "linear" and func in _NORMS:
             return args[0]
         return func(*args, **kwargs)

@@ -126,9 +126,9 @@ def _told(subject: Subject, images: ImageSet) -> Told:
         return Told(labels=torch.tensor(codes, dtype=torch.int64))
     if condition == "mask":
         assert images.masks is not None
-        codes = torch.arange(1 + len(subject.trained_on.mask_classes))[:, None, None]
-        masks = torch.from_numpy(np.array(images.masks)).long()
-        return Told(planes=(masks[:, None] == codes).float() * 2 - 1)
+        values = np.arange(1 + len(subject.trained_on.mask_classes))[:, None, None]
+        planes = np.asarray(images.masks)[:, None] == values
+        return Told(planes=torch.from_numpy(planes.astype(np.float32) * 2 - 1))
     return Told()
 
 

@@ -112,9 +112,10 @@ class Subject:
         modules = self.convolutions()
         found = []
         for number, (name, output) in enumerate(outputs.items(), 1):
-            kernel = int(modules[name].weight.shape[-1])  # type: ignore[union-attr, arg-type]
+            weight = modules[name].weight
+            assert isinstance(weight, torch.Tensor)
             size = (int(output.shape[2]), int(output.shape[3]))
-            found.append(Layer(number, name, kernel, int(output.shape[1]), size))
+            found.append(Layer(number, name, int(weight.shape[-1]), len(weight), size))
         return found
 
 

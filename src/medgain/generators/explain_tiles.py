@@ -13,8 +13,7 @@ from medgain.generators.explain_measure import Measured
 from medgain.generators.explain_pools import Pool
 from medgain.generators.explain_subject import Layer, Subject, Told
 
-REAL_SHOWN = 4
-SYNTHETIC_SHOWN = 2
+SHOWN = 3  # images of either kind
 Block = dict[str, Any]
 
 
@@ -33,11 +32,9 @@ class Tiles:
         """Return the images that excite a filter most, and how far it sees (height, width)."""
         found: list[Block] = []
         field = [0, 0]
-        for (origin, pool), one, count in zip(
-            self.pools.items(), measured, (REAL_SHOWN, SYNTHETIC_SHOWN), strict=True
-        ):
+        for (origin, pool), one in zip(self.pools.items(), measured, strict=True):
             responses = one.responses[layer.name]
-            rows = strongest_rows(responses.strongest[:, channel], _groups(pool), count)
+            rows = strongest_rows(responses.strongest[:, channel], _groups(pool), SHOWN)
             places = torch.from_numpy(responses.places[rows, channel])
             drawn, seen = self._traced(layer, channel, pool, rows, places)
             for position, row in enumerate(rows):
