@@ -108,7 +108,7 @@ def roc_chart(lines: Sequence[Line], alternative: str) -> Markup:
             band = [y(v) for v in line.high] + [y(v) for v in line.low[::-1]]
             canvas.path(across + across[::-1], band, f"band {line.style.css}", closed=True)
     for line in lines:
-        canvas.path([x(v) for v in line.x], [y(v) for v in line.y], _css(line.style))
+        canvas.path([x(v) for v in line.x], [y(v) for v in line.y], curve_css(line.style))
     return canvas.markup(alternative, "chart roc")
 
 
@@ -132,7 +132,7 @@ def line_chart(lines: Sequence[Line], x_label: str, title: str, alternative: str
     for line in lines:
         keep = np.isfinite(line.y)
         xs, ys = line.x[keep], line.y[keep]
-        canvas.path([x(v) for v in xs], [y(v) for v in ys], _css(line.style))
+        canvas.path([x(v) for v in xs], [y(v) for v in ys], curve_css(line.style))
         if len(xs):
             canvas.mark(x(xs[-1]), y(ys[-1]), line.style, size=0.7)
     return canvas.markup(alternative)
@@ -162,5 +162,6 @@ def _arrow(canvas: Canvas, start: float, end: float, height: float, style: Style
     canvas.path(tip, [height - 4, height, height + 4], f"curve {style.css}")
 
 
-def _css(style: Style) -> str:
+def curve_css(style: Style) -> str:
+    """Return the CSS classes of a curve in this style."""
     return f"curve {style.css}" + (" dashed" if style.dashed else "")

@@ -26,7 +26,12 @@ class Frame:
     @cached_property
     def styles(self) -> dict[str, Style]:
         """Return colour and mark of every arm."""
-        return arm_styles(self.files.arms, self.files.reference, self.files.controls)
+        sweeps = {
+            str(row["arm"]): f"sweep {row['sweep'].get('name')}"
+            for row in self.files.comparisons
+            if isinstance(row.get("sweep"), dict)
+        }
+        return arm_styles(self.files.arms, self.files.reference, self.files.controls, sweeps)
 
     @cached_property
     def swatches(self) -> dict[str, Markup]:

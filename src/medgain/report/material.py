@@ -47,8 +47,14 @@ def _sheet(stage: dict[str, Any], limit_bytes: int) -> Block:
     real, synthetic = arrays.get("real"), arrays.get("synthetic")
     paired = "synthetic_masks" in arrays
     label = stage.get("label") or ("images with masks" if paired else "all classes")
+    captions = ["real", "synthetic"]
+    route = stage.get("translates")
+    if isinstance(route, dict):
+        sources, target = listing([str(name) for name in route.get("from") or []]), route.get("to")
+        label, captions = f"{sources} → {target}", [f"{sources}, real", f"translated to {target}"]
     block: Block = {
         "title": f"{stage.get('generator')} · {label}",
+        "captions": captions,
         "facts": (
             f"learned from {plural(stage.get('train_images'), 'training image')}; "
             f"{count(stage.get('images_seen'))} images shown in {count(stage.get('steps'))} steps, "

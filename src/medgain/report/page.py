@@ -11,7 +11,9 @@ from markupsafe import Markup
 
 from medgain.report.answer import answer
 from medgain.report.distributions import distribution_views
+from medgain.report.doses import dose_response
 from medgain.report.evidence import class_views, metric_heads, score_tables, training_views
+from medgain.report.filters import filters
 from medgain.report.frame import Frame
 from medgain.report.gains import exchange, forests
 from medgain.report.ledger import costs, failures
@@ -83,6 +85,8 @@ def _content(frame: Frame) -> dict[str, Any]:
         "answer": answer(frame),
         "notes": notes(frame),
         "forests": forests(frame),
+        "doses": dose_response(frame),
+        "filters": filters(frame),
         "exchange": exchange(frame),
         "metric_heads": metric_heads(frame),
         "scores": score_tables(frame),

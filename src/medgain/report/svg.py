@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,9 +32,19 @@ class Style:
     dashed: bool = False
 
 
-def arm_styles(arms: Sequence[str], reference: str, controls: Iterable[str]) -> dict[str, Style]:
-    """Give every arm a colour and a mark; the reference is ink, an A/A control is grey."""
+def arm_styles(
+    arms: Sequence[str],
+    reference: str,
+    controls: Iterable[str],
+    families: Mapping[str, str] | None = None,
+) -> dict[str, Style]:
+    """Give every arm a colour and a mark; the reference is ink, an A/A control is grey.
+
+    Args:
+        families: by arm the sweep that it is in; arms of one sweep share their colour.
+    """
     styles, taken = {}, 0
+    colours: dict[str, int] = {}
     for arm in arms:
         if arm == reference:
             styles[arm] = Style("ref", "circle")
@@ -42,7 +52,8 @@ def arm_styles(arms: Sequence[str], reference: str, controls: Iterable[str]) -> 
             styles[arm] = Style("aa", "bar", dashed=True)
         else:
             mark = _SHAPES[1 + taken % (len(_SHAPES) - 2)]
-            styles[arm] = Style(f"c{taken % COLOURS + 1}", mark, dashed=taken >= COLOURS)
+            colour = colours.setdefault((families or {}).get(arm, arm), len(colours))
+            styles[arm] = Style(f"c{colour % COLOURS + 1}", mark, dashed=colour >= COLOURS)
             taken += 1
     return styles
 

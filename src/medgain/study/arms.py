@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy as np
 from medgain.augment import resolve_policy
 from medgain.data.imageset import ImageSet
 from medgain.runtime.seeds import SeedTree
-from medgain.study.plan import Arm, Synthetic
+from medgain.study.plan import Arm
+from medgain.study.plan_synthetic import Synthetic
 from medgain.tasks.base import TrainingData
 
 Sampler = Callable[[str, int], ImageSet]
@@ -33,6 +34,7 @@ def assemble(
     *,
     sampler: Sampler | None,
     seeds: SeedTree,
+    makes: Sequence[str] | None = None,
 ) -> ArmData:
     """Return what `recipe` makes of a training part.
 
@@ -41,6 +43,7 @@ def assemble(
         validation: the real images for early stopping and thresholds, the same for all arms.
         sampler: gives synthetic images by label; needed where the recipe asks for some.
         seeds: the cell's seed node.
+        makes: classes of the synthetic images; all of them if None.
     """
     parts = [train]
     oversampled = 0
@@ -52,7 +55,7 @@ def assemble(
     if recipe.synthetic:
         if sampler is None:
             raise ValueError("this arm needs a sampler")
-        synthetic = _synthesise(recipe.synthetic, train, sampler)
+        synthetic = _synthesise(recipe.synthetic, train, sampler, makes)
     if synthetic is not None and recipe.synthetic and recipe.synthetic.use == "mix":
         parts.append(synthetic)
         pretrain = None
@@ -75,6 +78,8 @@ def wanted_counts(spec: Synthetic, per_class: Mapping[str, int]) -> dict[str, in
         wanted = count if isinstance(count, dict) else dict.fromkeys(per_class, count)
         return {label: int(wanted.get(label, 0)) for label in per_class}
     ratio = 1.0 if spec.ratio is None else spec.ratio
+    if isinstance(ratio, list):
+        raise ValueError("a sweep is one arm for each of its ratios")
     ratios = ratio if isinstance(ratio, dict) else dict.fromkeys(per_class, ratio)
     return {label: round(ratios.get(label, 0.0) * real) for label, real in per_class.items()}
 
@@ -104,8 +109,12 @@ def _oversample(train: ImageSet, ratio: float, rng: np.random.Generator) -> Imag
     return ImageSet(train.images[rows], records, card, masks)
 
 
-def _synthesise(spec: Synthetic, train: ImageSet, sampler: Sampler) -> ImageSet | None:
-    counts = wanted_counts(spec, count_per_class(train))
+def _synthesise(
+    spec: Synthetic, train: ImageSet, sampler: Sampler, makes: Sequence[str] | None
+) -> ImageSet | None:
+    real = count_per_class(train)
+    made = real if makes is None else {label: real[label] for label in makes}
+    counts = wanted_counts(spec, made)
     parts = [sampler(label, count) for label, count in counts.items() if count > 0]
     if not parts:
         return None

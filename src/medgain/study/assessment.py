@@ -19,11 +19,12 @@ from medgain.assess.consistency import train_and_check
 from medgain.assess.score import score
 from medgain.data.imageset import ImageSet
 from medgain.generators.base import Generator
-from medgain.runtime.errors import MedgainError
+from medgain.runtime.errors import DataError, MedgainError
 from medgain.runtime.seeds import SeedTree
 from medgain.study.cells import split_fold
 from medgain.study.dataset import Prepared
 from medgain.study.plan import Plan
+from medgain.study.routes import routes_used
 from medgain.study.stage import GeneratorStage
 
 AUDITED = (
@@ -41,6 +42,7 @@ def assess_generator(
     *,
     steps: int,
     device: torch.device,
+    together: bool = False,
 ) -> dict[str, Any]:
     """Return fidelity and audit of a generator's samples, or why there is none.
 
@@ -52,13 +54,16 @@ def assess_generator(
         images: how many synthetic and held-out images are compared, at most.
         steps: of the segmenter that is asked whether images and masks belong together.
         device: that it is trained on.
+        together: the generator knows several classes, and is asked for those held out, as often.
     """
     if len(held_out) > images:
         rows = seeds.child("held-out").numpy().choice(len(held_out), images, replace=False)
         held_out = held_out.take(np.sort(rows))
     found: dict[str, Any] = {"images": images, "held_out_images": len(held_out)}
     try:
-        synthetic = generator.sample(images, seed=seeds.child("samples").integer())
+        seed = seeds.child("samples").integer()
+        labels = _as_often(held_out, images) if together else None
+        synthetic = generator.sample(images, seed=seed, labels=labels)
         if synthetic.masks is not None and train.masks is not None:
             found["consistency"], _ = train_and_check(
                 train,
@@ -83,8 +88,24 @@ def assess_generator(
     }
 
 
+def _as_often(held_out: ImageSet, count: int) -> list[str]:
+    """Return `count` labels, each as often as it stands in `held_out`.
+
+    Raises:
+        DataError: there are none.
+    """
+    if not len(held_out):
+        raise DataError("no real images are held out", "use a smaller fraction")
+    known = held_out.records["label"].to_numpy(dtype=object)
+    return [str(label) for label in np.resize(known, count)]
+
+
 def held_out_images(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> ImageSet:
-    """Return the real images of the stage's class that its generator must not have seen."""
+    """Return the real images that the stage's generator must not have seen, of what it makes."""
+    wanted = {stage.label}
+    if stage.classes:
+        fraction = stage.where.fraction
+        wanted = set(routes_used(plan, stage.name, stage.classes, fraction, prepared.images))
     split = split_fold(plan, prepared.images, stage.where, prepared.banned)
     labels = prepared.images.records["label"].to_numpy(dtype=object)
     groups = prepared.images.groups
@@ -93,7 +114,7 @@ def held_out_images(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> Im
         [
             row
             for row in range(len(prepared.images))
-            if labels[row] == stage.label and groups[row] not in used
+            if labels[row] in wanted and groups[row] not in used
         ]
     )
 

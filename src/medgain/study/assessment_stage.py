@@ -31,12 +31,15 @@ def run_assessment(
     trained = stage.generator
     path = folder.generator(generator_key(plan, prepared, trained))
     generator_record = read_json(path / "stage.json")
+    held_out = held_out_images(plan, prepared, trained)
+    several = {"held_out": held_out.fingerprint()} if trained.classes else {}
     key = digest(
         generator=generator_record["key"],
         data=prepared.key,
         protocol=plan.protocol.model_dump(exclude={"seeds", "repeats"}),
         images=IMAGES,
         version=__version__,
+        **several,
     )
     done = finished(path / ASSESSMENT, key, retry_failed)
     if done is not None:
@@ -50,11 +53,12 @@ def run_assessment(
             found |= assess_generator(
                 kind.load(path, resolve_device(device)),
                 training_images(plan, prepared, trained),
-                held_out_images(plan, prepared, trained),
+                held_out,
                 trained.where.seeds(plan).child("assessment", trained.name, trained.label),
                 IMAGES,
                 steps=plan.make_task().config.steps,
                 device=resolve_device(device),
+                together=bool(trained.classes),
             )
     except Exception as error:
         found |= describe_failure(error)

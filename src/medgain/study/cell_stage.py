@@ -10,17 +10,17 @@ import pandas as pd
 import torch
 
 from medgain.data.imageset import ImageSet
-from medgain.generators.base import GENERATORS, Generator
 from medgain.runtime.device import resolve_device
-from medgain.runtime.errors import TrainingFailure
-from medgain.runtime.files import atomic_folder, read_json, write_json
-from medgain.study.arms import Sampler, assemble
+from medgain.runtime.files import atomic_folder, write_json
+from medgain.runtime.seeds import SeedTree
+from medgain.study.arms import assemble
 from medgain.study.cells import Cell, Split, cell_key, split_fold
 from medgain.study.dataset import Prepared
+from medgain.study.filtering import FilteredSampler
 from medgain.study.folder import StudyFolder
-from medgain.study.generator_stage import generator_key, generator_stages
-from medgain.study.plan import Plan
+from medgain.study.plan import Arm, Plan
 from medgain.study.predictions import keep_predictions
+from medgain.study.sampling import Drawing, open_drawing
 from medgain.study.stage import CellStage, Outcome, describe_failure, finished
 from medgain.tasks.base import FitResult, Task
 
@@ -64,12 +64,14 @@ def _fit_and_score(
 ) -> dict[str, Any]:
     recipe = plan.recipe(cell.arm)
     seeds = cell.seeds(plan)
-    sampler, generator_seconds = _open_generators(folder, plan, prepared, cell)
     task = plan.make_task(cell.arm)
     parts = [prepared.images.take(rows) for rows in (split.train, split.validation)]
+    drawing = open_drawing(folder, plan, prepared, cell, parts[0])
+    filtered = _filter(recipe, drawing, parts[0], seeds)
     if not task.needs_masks:  # synthetic images need have none either
         parts = [part.without_masks() for part in parts]
-    arm = assemble(recipe, *parts, sampler=sampler, seeds=seeds)
+    makes = drawing.making.makes if drawing is not None else None
+    arm = assemble(recipe, *parts, sampler=filtered or drawing, seeds=seeds, makes=makes)
     device = resolve_device(plan.runtime.device)
     result = task.fit(arm.data, seeds=seeds, device=device)
     tests = {"test": prepared.images.take(split.test), **prepared.external}
@@ -77,7 +79,8 @@ def _fit_and_score(
     return {
         "synthetic_images": arm.synthetic_images,
         "oversampled_images": arm.oversampled_images,
-        "generator_seconds": generator_seconds,
+        "generator_seconds": drawing.seconds if drawing is not None else 0.0,
+        "filter": filtered.describe() if filtered is not None else None,
         "threshold": result.threshold,
         "steps": result.steps,
         "train_seconds": result.seconds,
@@ -87,34 +90,14 @@ def _fit_and_score(
     }
 
 
-def _open_generators(
-    folder: StudyFolder, plan: Plan, prepared: Prepared, cell: Cell
-) -> tuple[Sampler | None, float]:
-    """Return a sampler over the cell's trained generators, and what training them took."""
-    stages = generator_stages(plan, prepared, cell)
-    if not stages:
-        return None, 0.0
-    seconds = 0.0
-    loaded: dict[str, Generator] = {}
-    for stage in stages:
-        path = folder.generator(generator_key(plan, prepared, stage))
-        record = read_json(path / "stage.json")
-        if record["status"] != "ok":
-            raise TrainingFailure(
-                f"its generator {stage.name} ({stage.label}) failed: {record['cause']}",
-                record["remedy"],
-            )
-        seconds += record["seconds"]
-        kind = GENERATORS.get(record["model"])
-        loaded[stage.label] = kind.load(path, resolve_device(plan.runtime.device))
-
-    def sample(label: str, count: int) -> ImageSet:
-        # The seed leaves the arm out: arms that share a generator share its images.
-        seed = cell.where.seeds(plan).child("sampling", label).integer()
-        drawn = loaded[label].sample(count, seed=seed)
-        return drawn if plan.task_kind.needs_masks else drawn.without_masks()
-
-    return sample, seconds
+def _filter(
+    recipe: Arm, drawing: Drawing | None, train: ImageSet, seeds: SeedTree
+) -> FilteredSampler | None:
+    """Return what filters the arm's synthetic images; None where nothing does."""
+    spec = recipe.synthetic.filter if recipe.synthetic is not None else None
+    if spec is None or spec.by == "none" or drawing is None:
+        return None
+    return FilteredSampler(drawing, spec, train, seeds.child("filter"))
 
 
 def _score(

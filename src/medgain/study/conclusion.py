@@ -88,6 +88,7 @@ def _as_dict(
         "metric": one.metric,
         "primary": one.metric == plan.metric,
         "control": control,
+        "sweep": _sweep(plan, one.arm),
         "mean": one.mean,
         "reference_mean": one.reference_mean,
         "gain": estimate.gain,
@@ -116,6 +117,12 @@ def _as_dict(
     }
 
 
+def _sweep(plan: Plan, arm: str) -> dict[str, Any] | None:
+    """Return the sweep of ratios that `arm` is a part of."""
+    dose = plan.dose_of(arm)
+    return {"name": dose[0], "ratio": dose[1]} if dose is not None else None
+
+
 def _assessed(
     plan: Plan, one: Comparison, assessments: Mapping[tuple[str, float], list[dict[str, Any]]]
 ) -> dict[str, Any] | None:
@@ -141,6 +148,11 @@ def _notes(
                 f"The A/A control '{one['arm']}' came out as '{one['verdict']}' at fraction"
                 f" {one['fraction']:g} on {one['test_set']}: treat the other verdicts with care."
             )
+    for sweep in dict.fromkeys(one["sweep"]["name"] for one in comparisons if one["sweep"]):
+        notes.append(
+            f"'{sweep}' was run at several ratios: the gain of the best of them is biased upwards,"
+            " for the test set chose it. Choose a ratio before, or confirm it in another study."
+        )
     few = min((one["repeats"] for one in comparisons), default=0)
     if few < 5:
         notes.append(f"Only {few} paired trainings for some comparisons; five or more are better.")

@@ -13,6 +13,8 @@ from medgain.metrics.base import METRICS, find_metric
 from medgain.runtime.errors import ConfigError, suggest
 from medgain.runtime.overrides import merge
 from medgain.study.plan import Arm, Plan
+from medgain.study.plan_synthetic import Synthetic
+from medgain.study.routes import kind_of, translators
 from medgain.study.validation import validate
 
 
@@ -69,6 +71,7 @@ def _check_names(plan: Plan, where: str) -> None:
                 raise ConfigError(f"{at}: same_as names a plain arm and stands alone")
         if arm.synthetic:
             _known(arm.synthetic.generator, plan.generators, f"{at}.synthetic.generator")
+            _check_filter(plan, arm.synthetic, f"{at}.synthetic")
         outside = sorted(set(arm.fractions or []) - set(plan.fractions))
         if outside:
             raise ConfigError(f"{at}.fractions: {outside} are not among {plan.fractions}")
@@ -80,6 +83,9 @@ def _check_names(plan: Plan, where: str) -> None:
             hint = suggest(model, GENERATORS.names())
             raise ConfigError(f"{where}: generators.{name}: unknown generator '{model}'", hint)
         validate(GENERATORS.get(model).Config, spec.config, f"{where}: generators.{name}.config")
+    for name, arm in plan.arms.items():
+        if arm.synthetic:
+            _check_translates(plan, arm.synthetic, f"{where}: arms.{name}.synthetic")
     kind = plan.make_task().config.kind
     known = {entry.name: None for entry in METRICS if entry.value.task == kind}
     for name in plan.metrics:
@@ -88,6 +94,26 @@ def _check_names(plan: Plan, where: str) -> None:
             raise ConfigError(f"{where}: metric '{name}' is not measured by class")
     if "test" in plan.external:
         raise ConfigError(f"{where}: external: 'test' is the name of the set's own test part")
+
+
+def _check_filter(plan: Plan, spec: Synthetic, at: str) -> None:
+    if spec.filter and spec.filter.by == "classifier-agreement" and plan.task_kind.needs_masks:
+        raise ConfigError(
+            f"{at}.filter: classifier-agreement asks for an image's class, and"
+            f" {plan.make_task().config.kind} has none",
+            "use filter: {by: realism}",
+        )
+
+
+def _check_translates(plan: Plan, spec: Synthetic, at: str) -> None:
+    """`from` and `to` are for generators that translate; others are asked for classes by amount."""
+    for key, value in (("from", spec.source), ("to", spec.target)):
+        if value is not None and kind_of(plan, spec.generator).condition != "image":
+            raise ConfigError(
+                f"{at}.{key}: '{spec.generator}' does not translate images",
+                f"leave it out (amounts by class go into ratio or count), or use one of"
+                f" {', '.join(translators())}",
+            )
 
 
 def _check_policy(arm: Arm, at: str) -> None:

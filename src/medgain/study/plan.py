@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from medgain.generators.base import Budget
 from medgain.runtime.device import Precision
+from medgain.study.plan_synthetic import GeneratorSpec, Part, Synthetic, dose_name
 from medgain.study.validation import validate
 from medgain.tasks.base import TASKS, Task
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class PhantomSource(_Part):
+class PhantomSource(Part):
     """A data set of made-up images, drawn when the study starts."""
 
     phantom: str = Field(description="name of the phantom (medgain list phantoms)")
@@ -26,7 +22,7 @@ class PhantomSource(_Part):
     options: dict[str, Any] = Field(default_factory=dict, description="the phantom's own options")
 
 
-class Official(_Part):
+class Official(Part):
     """The set's own test split; each repeat draws its own training subset and validation part."""
 
     kind: Literal["official"] = "official"
@@ -40,7 +36,7 @@ class Official(_Part):
     )
 
 
-class CrossValidation(_Part):
+class CrossValidation(Part):
     """Stratified, grouped folds, repeated with other seeds."""
 
     kind: Literal["cross-validation"]
@@ -55,46 +51,7 @@ class CrossValidation(_Part):
     )
 
 
-class GeneratorSpec(_Part):
-    """A generator that arms can use; trained once for each training part and class."""
-
-    model: str | None = Field(
-        default=None, description="registered generator; by default the name of the entry"
-    )
-    budget: Budget = Field(
-        default_factory=Budget, description="how long it trains: kimg, minutes, or both"
-    )
-    config: dict[str, Any] = Field(default_factory=dict, description="the generator's own settings")
-
-
-class Synthetic(_Part):
-    """Which synthetic images an arm adds, how many of each class, and how they are used."""
-
-    generator: str = Field(description="a name from the plan's generators")
-    ratio: float | dict[str, float] | None = Field(
-        default=None, description="synthetic per real training image, overall or per class"
-    )
-    count: int | dict[str, int] | None = Field(
-        default=None, description="how many for each class, instead of a ratio"
-    )
-    use: Literal["mix", "pretrain"] = Field(
-        default="mix", description="mix with the real images, or train on them first"
-    )
-
-    @model_validator(mode="after")
-    def _one_amount(self) -> Synthetic:
-        if self.ratio is not None and self.count is not None:
-            raise ValueError("give ratio or count, not both")
-        if self.ratio is None and self.count is None:
-            self.ratio = 1.0
-        amount = self.ratio if self.ratio is not None else self.count
-        values = amount.values() if isinstance(amount, dict) else [amount]
-        if any(value is None or value < 0 for value in values):
-            raise ValueError("ratio and count can't be negative")
-        return self
-
-
-class Arm(_Part):
+class Arm(Part):
     """A recipe for the training data."""
 
     policy: str | dict[str, Any] | None = Field(
@@ -119,7 +76,7 @@ class Arm(_Part):
     )
 
 
-class RuntimeSpec(_Part):
+class RuntimeSpec(Part):
     """Where a study runs. The numbers depend on these, so they are part of the plan."""
 
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, …")
@@ -127,7 +84,7 @@ class RuntimeSpec(_Part):
     precision: Precision = Field(default="auto", description="auto, fp32 or bf16, for generators")
 
 
-class Plan(_Part):
+class Plan(Part):
     """A study: data, task, protocol, generators and arms."""
 
     name: str = Field(description="name of the study")
@@ -199,6 +156,30 @@ class Plan(_Part):
             return {**data, "arms": arms}
         return data
 
+    @model_validator(mode="after")
+    def _sweeps_become_arms(self) -> Plan:
+        """Replace an arm with a list of ratios by one arm for each."""
+        arms: dict[str, Arm] = {}
+        for name, arm in self.arms.items():
+            spec = arm.synthetic
+            if spec is None or not isinstance(spec.ratio, list):
+                doses = {name: arm}
+            else:
+                parts = {
+                    dose_name(name, r): spec.model_copy(update={"ratio": r}) for r in spec.ratio
+                }
+                doses = {
+                    dose: arm.model_copy(update={"synthetic": part}) for dose, part in parts.items()
+                }
+            twice = sorted(set(doses) & (set(arms) | set(self.arms) - {name}))
+            if twice:
+                raise ValueError(
+                    f"the sweep '{name}' makes an arm '{twice[0]}', and the plan has one: rename it"
+                )
+            arms |= doses
+        self.arms = arms
+        return self
+
     def recipe(self, arm: str) -> Arm:
         """Return what the arm called `arm` does, with `same_as` followed."""
         spec = self.arms[arm]
@@ -208,6 +189,17 @@ class Plan(_Part):
         """Return the arm that `arm` is compared with; None for the plan's reference itself."""
         reference = self.arms[arm].reference or self.reference
         return None if reference == arm else reference
+
+    def dose_of(self, arm: str) -> tuple[str, float] | None:
+        """Return the sweep that `arm` is a part of, and its ratio; None if it is in none.
+
+        An arm NAME@RATIO that adds that ratio belongs to the sweep NAME.
+        """
+        spec = self.arms[arm].synthetic
+        sweep, at, _ = arm.rpartition("@")
+        if spec is None or not at or not isinstance(spec.ratio, float):
+            return None
+        return (sweep, spec.ratio) if arm == dose_name(sweep, spec.ratio) else None
 
     def fractions_of(self, arm: str) -> list[float]:
         """Return the fractions at which `arm` runs."""

@@ -19,11 +19,15 @@ from medgain.study.cells import Cell, Fold
 
 @dataclass(frozen=True)
 class GeneratorStage:
-    """Train the plan's generator `name` on one fold's training images of one class."""
+    """Train the plan's generator `name` on one fold's training images of one class.
+
+    Generators that know several classes learn `classes` at once; `label` is their names, then.
+    """
 
     name: str
     label: str
     where: Fold
+    classes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:

@@ -6,6 +6,7 @@ from medgain.data.imageset import ImageSet
 from medgain.generators.base import GENERATORS
 from medgain.runtime.errors import ConfigError, suggest
 from medgain.study.plan import Plan
+from medgain.study.routes import kind_of, making
 
 
 def check_suits(plan: Plan, images: ImageSet, external: dict[str, ImageSet]) -> None:
@@ -15,8 +16,8 @@ def check_suits(plan: Plan, images: ImageSet, external: dict[str, ImageSet]) -> 
         ConfigError: says what is asked for, what there is, and what to do.
     """
     plan.make_task().check(images)
-    _check_class_names(plan, images)
     _check_masks(plan, images)
+    _check_class_names(plan, images)
     for name, part in external.items():
         theirs, ours = _shape(part), _shape(images)
         if theirs != ours:
@@ -46,6 +47,13 @@ def _check_class_names(plan: Plan, images: ImageSet) -> None:
             raise ConfigError(
                 f"arms.{arm}.synthetic names {unknown}", f"the classes are {images.classes}"
             )
+        made = making(plan, arm, images)
+        left = sorted(set(amount) - set(made.makes)) if made and isinstance(amount, dict) else []
+        if left:
+            raise ConfigError(
+                f"arms.{arm}.synthetic wants images of {left}, and makes {made and made.makes}",
+                "name in ratio or count only what is translated to, or change from and to",
+            )
 
 
 def _check_masks(plan: Plan, images: ImageSet) -> None:
@@ -54,7 +62,7 @@ def _check_masks(plan: Plan, images: ImageSet) -> None:
         spec = plan.recipe(arm).synthetic
         if spec is None:
             continue
-        kind = GENERATORS.get(plan.generators[spec.generator].model or spec.generator)
+        kind = kind_of(plan, spec.generator)
         if plan.task_kind.needs_masks and not kind.makes_masks:
             makers = [entry.name for entry in GENERATORS if entry.value.makes_masks]
             raise ConfigError(

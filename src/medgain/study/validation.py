@@ -60,7 +60,8 @@ def _known_keys(model: type[BaseModel], path: list[Any]) -> set[str]:
         types_here = below
     keys: set[str] = set()
     for kind in types_here:
-        keys |= set(kind.model_fields) if _is_model(kind) else set()
+        if _is_model(kind):
+            keys |= {field.alias or name for name, field in kind.model_fields.items()}
     return keys
 
 
