@@ -41,8 +41,8 @@ class Request:
     """What is asked for.
 
     Attributes:
-        layers: numbers of convolutions, from 1 in the order in which they run; () for all that
-            are larger than 1 × 1, None for every one.
+        layers: numbers of convolutions, from 1 in the order in which they run; () for all but
+            those of 1 × 1, None for every one.
         filters: how many of each layer.
         split: part of the real images, see `training_part`.
         limit: how many real, and as many synthetic images at most.
@@ -145,7 +145,7 @@ def _part(subject: Subject, images: ImageSet, request: Request) -> tuple[Block, 
             "difference": float(scores[0].mean() - scores[1].mean()),
             "auroc": told_apart(*scores),
         },
-        "convolutions": len(measured[0].layers),
+        "layers_in_all": len(measured[0].layers),
         "layers": layers,
     }
     return part, tiles.arrays()
@@ -162,11 +162,11 @@ def chosen_layers(layers: list[Layer], asked: tuple[int, ...] | None) -> list[La
     for number in asked:
         if not 1 <= number <= len(layers):
             raise ConfigError(
-                f"there is no layer {number}: the discriminator has {len(layers)} convolutions",
+                f"there is no layer {number}: the discriminator has {len(layers)}",
                 f"give numbers from 1 to {len(layers)}",
             )
     if not asked:
-        return [layer for layer in layers if layer.kernel_px > 1] or layers
+        return [layer for layer in layers if layer.kernel_px != 1] or layers
     return [layer for layer in layers if layer.number in asked]
 
 

@@ -54,8 +54,8 @@ class Measured:
 
 
 def measure(subject: Subject, pool: Pool) -> Measured:
-    """Return how all convolutions of a discriminator respond to the images of `pool`."""
-    modules = subject.convolutions()
+    """Return how all layers of a discriminator respond to the images of `pool`."""
+    modules = subject.watched()
     parts: dict[str, list[tuple[torch.Tensor, ...]]] = {}
     layers: list[Layer] = []
     scores = []
@@ -64,11 +64,16 @@ def measure(subject: Subject, pool: Pool) -> Measured:
         images = pool.at(rows).to(subject.device).requires_grad_(True)
         with watching(modules) as outputs, Rectifiers("plain"):
             score = subject.score(images, pool.told.at(rows))
-        slopes = torch.autograd.grad(score.sum(), list(outputs.values()))
-        layers = layers or subject.layers(outputs)
+        slopes = torch.autograd.grad(score.sum(), list(outputs.values()), allow_unused=True)
+        used = {  # what leads elsewhere, to classes for instance, is left out
+            name: (output.detach(), slope)
+            for (name, output), slope in zip(outputs.items(), slopes, strict=True)
+            if slope is not None
+        }
+        layers = layers or subject.layers({name: output for name, (output, _) in used.items()})
         scores.append(score.detach().double().cpu())
-        for (name, output), slope in zip(outputs.items(), slopes, strict=True):
-            parts.setdefault(name, []).append(_reduced(output.detach(), slope))
+        for name, (output, slope) in used.items():
+            parts.setdefault(name, []).append(_reduced(output, slope))
     responses = {name: _joined(found) for name, found in parts.items()}
     return Measured(layers, responses, torch.cat(scores).numpy())
 

@@ -16,12 +16,14 @@ from medgain.generators.loop import CHECKPOINT
 from medgain.generators.per_class import PerClass
 from medgain.generators.progan_networks import Growing, at_level
 from medgain.generators.saved import load_generator
+from medgain.generators.spectral import SpectralNorm
 from medgain.generators.synthetic import TrainedOn
 from medgain.generators.trainable import fresh_weights
 from medgain.generators.trained import TrainedGenerator
 from medgain.runtime.errors import DataError
 
 DISCRIMINATOR = "discriminator"
+SCORE = "the score"  # the layer that holds the score itself, of networks that end otherwise
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,11 @@ class Told:
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution of a discriminator.
+    """A convolution of a discriminator, or the score that comes of it all.
 
     Attributes:
-        number: counts all convolutions from 1, in the order in which they run.
-        kernel_px: side of the kernel.
+        number: counts from 1, in the order in which they run.
+        kernel_px: side of the kernel; 0 of the score.
         size_px: height and width of the output.
     """
 
@@ -69,6 +71,7 @@ class Subject:
         self.folder, self.label = folder, label
         self.generator, self.trained_on, self.network = _discriminator(folder, generator)
         self.device = torch.device("cpu")
+        self._end = nn.Identity()
 
     def to(self, device: torch.device) -> Subject:
         """Move the discriminator to `device`; return self."""
@@ -80,6 +83,9 @@ class Subject:
         """Return a copy that computes in float64."""
         other = copy.copy(self)
         other.network = copy.deepcopy(self.network).double()
+        for module in other.network.modules():
+            if isinstance(module, SpectralNorm):  # it estimates in float32 whatever the weights
+                module.float()
         return other
 
     def score(self, images: torch.Tensor, told: Told) -> torch.Tensor:
@@ -96,26 +102,31 @@ class Subject:
         if isinstance(scores, tuple):  # scores first, then features or classes
             scores = scores[0]
         averaged: torch.Tensor = scores.reshape(len(images), -1).mean(1)
-        return averaged
+        return self._end(averaged.view(-1, 1, 1, 1)).flatten()  # as a filter with one place
 
-    def convolutions(self) -> dict[str, nn.Module]:
-        """Return the modules that hold a convolution's weights, by name."""
-        found = {}
+    def watched(self) -> dict[str, nn.Module]:
+        """Return the modules that hold a convolution's weights, and the score, by name."""
+        found: dict[str, nn.Module] = {}
         for name, module in self.network.named_modules():
             weight = getattr(module, "weight", None)
             if isinstance(weight, torch.Tensor) and weight.dim() == 4:
                 found[name] = module
-        return found
+        return {**found, SCORE: self._end}
 
     def layers(self, outputs: dict[str, torch.Tensor]) -> list[Layer]:
-        """Return the convolutions that ran and gave `outputs` (B, filters, H, W)."""
-        modules = self.convolutions()
-        found = []
+        """Return the layers that ran and gave `outputs` (B, filters, H, W).
+
+        A last convolution that is the score leaves no layer for it.
+        """
+        modules = self.watched()
+        found: list[Layer] = []
         for number, (name, output) in enumerate(outputs.items(), 1):
-            weight = modules[name].weight
-            assert isinstance(weight, torch.Tensor)
+            if name == SCORE and found and (found[-1].filters, *found[-1].size_px) == (1, 1, 1):
+                continue
+            weight = getattr(modules[name], "weight", None)
+            kernel = int(weight.shape[-1]) if isinstance(weight, torch.Tensor) else 0
             size = (int(output.shape[2]), int(output.shape[3]))
-            found.append(Layer(number, name, int(weight.shape[-1]), len(weight), size))
+            found.append(Layer(number, name, kernel, int(output.shape[1]), size))
         return found
 
 

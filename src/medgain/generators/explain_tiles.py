@@ -64,13 +64,13 @@ class Tiles:
         """Return the guided gradients (B, H, W), and the boxes that the filter sees."""
         told, subject, exact = pool.told.at(torch.tensor(rows)), self.subject, self.exact
         images = pool.at(rows).to(subject.device)
-        module = subject.convolutions()[layer.name]
+        module = subject.watched()[layer.name]
         guided = gradients(
             lambda x: subject.score(x, told), module, images, channel, places, "guided"
         )
         linear = gradients(
             lambda x: exact.score(x, _doubled(told)),
-            exact.convolutions()[layer.name],
+            exact.watched()[layer.name],
             torch.zeros_like(images, dtype=torch.float64),
             channel,
             places,

@@ -10,7 +10,7 @@ from medgain.report.explain_pictures import tile_pictures
 from medgain.report.pictures import load_arrays
 from medgain.report.rendering import render
 from medgain.report.setting import PHANTOM, UNKNOWN_PATIENTS
-from medgain.report.wording import MINUS, count, listing, plural, score, share
+from medgain.report.wording import MINUS, THIN, count, listing, plural, score, share
 from medgain.runtime.errors import MedgainError
 from medgain.runtime.files import read_json, write_text
 
@@ -154,7 +154,6 @@ def _part(part: Block, pictures: dict[int, Block], shown: int) -> Block:
     return {
         "label": part["label"],
         "title": part["label"] or listing(part["labels"]) or "all images",
-        "convolutions": part["convolutions"],
         "layers": [_layer(layer, pictures, shown, difference, named) for layer in part["layers"]],
     }
 
@@ -164,13 +163,15 @@ def _layer(
 ) -> Block:
     height, width = layer["size_px"]
     field = [max(one["field_px"][axis] for one in layer["filters"]) for axis in (0, 1)]
-    kernel = layer["kernel_px"]
+    kernel, places = layer["kernel_px"], plural(height * width, "place")
+    what = f"{plural(layer['filters_in_all'], 'filter')} of {kernel} × {kernel}"
     return {
         "title": f"Layer {layer['number']}",
         "name": layer["name"],
-        "line": f"{plural(layer['filters_in_all'], 'filter')} of {kernel} × {kernel} at"
-        f" {plural(height * width, 'place')} ({width} × {height}), each seeing up to"
-        f" {field[1]} × {field[0]}{' '}px.",
+        "line": f"{what} at {places} ({width} × {height}), each seeing up to"
+        f" {field[1]} × {field[0]}{THIN}px."
+        if kernel
+        else "What comes of all layers.",
         "gain": "" if layer["filters_in_all"] == 1 else _gain(layer),
         "filters": [
             {
