@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from generators.small import BUDGET, new, training_set
 from medgain.data.imageset import ImageSet
-from medgain.generators.base import GENERATORS, Budget, FitContext, Generator, GeneratorConfig
+from medgain.generators.base import GENERATORS, FitContext, Generator, GeneratorConfig
 from medgain.generators.batches import Streams
 from medgain.generators.saved import load_generator
 from medgain.generators.synthetic import TrainedOn
@@ -20,38 +21,8 @@ from medgain.generators.trained import TrainedGenerator
 from medgain.runtime.errors import DataError, MedgainError
 from medgain.runtime.seeds import SeedTree
 
-# as small as each allows; a generator that is not named here is tried with its defaults
-SMALL: dict[str, dict[str, Any]] = {
-    "biggan": {"width": 2, "latent": 8, "embedding": 4, "batch_size": 8},
-    "cyclegan": {"width": 2, "blocks": 1, "batch_size": 8, "pool": 4},
-    "dcgan": {"width": 4, "batch_size": 8},
-    "ddpm": {"width": 8, "batch_size": 8, "sample_steps": 3},
-    "discogan": {"width": 2, "batch_size": 4},
-    "gan": {"width": 2, "batch_size": 8},
-    "gaussian": {"components": 8},
-    "pix2pix": {"width": 2, "batch_size": 2},
-    "progan": {"width": 4, "latent": 4, "batch_size": 8},
-    "r3gan": {"width": 16, "batch_size": 8},
-    "stargan": {"width": 2, "blocks": 1, "batch_size": 4},
-    "stylegan2": {"width": 8, "latent": 8, "batch_size": 8},
-}
 NAMES = GENERATORS.names()
 KINDS = [(1, "uint8"), (3, "uint8"), (1, "uint16")]
-BUDGET = Budget(kimg=0.08)
-
-
-def new(name: str) -> Generator:
-    kind = GENERATORS.get(name)
-    return kind(kind.Config(**SMALL.get(name, {})))
-
-
-def training_set(name: str, make_set: Any, count: int = 24, **changes: Any) -> ImageSet:
-    """Return a set that the generator called `name` can be trained on."""
-    kind = GENERATORS.get(name)
-    size = min(kind.sizes_px) if issubclass(kind, TrainedGenerator) else 16
-    if kind.condition == "image":  # translates from one class to another
-        changes.setdefault("labels", (["normal", "ill"] * count)[:count])
-    return make_set(count, **{"size": size, "masks": kind.condition == "mask", **changes})
 
 
 @pytest.fixture(scope="module")

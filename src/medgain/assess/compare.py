@@ -111,19 +111,19 @@ def compare(
     for name, job in jobs.items():
         _refuse_other_settings(out, name, job)
     scorer = Scorer(parts, names, files, seed=seed, device=chosen)
-    result = _described(real, parts, protocol)
+    result = _described(real, parts, protocol, chosen)
     rows = {row["model"]: row for row in earlier}
     rows |= {n: {"model": n, "status": "waiting"} for n in models if not _is_done(rows.get(n))}
     result["training_images"] = _training_images(scorer, parts, seed)
     sheets = _Sheets(out / SHEETS_NAME, parts.held_out, seed)
-    _write(out, result, [rows[name] for name in [*models, *(set(rows) - set(models))]])
+    order = [*models, *(name for name in rows if name not in models)]
+    _write(out, result, [rows[name] for name in order])
     for number, name in enumerate(models, start=1):
         if _is_done(rows[name]):
             continue
         if not quiet:
             log(f"{name}: model {number} of {len(models)}")
         rows[name] = _row(jobs[name], out, scorer, sheets, isolated)
-        order = [*models, *(other for other in rows if other not in models)]
         _write(out, result, [rows[name] for name in order])
     found: Block = read_json(out / RESULTS_NAME)
     return found
@@ -219,7 +219,7 @@ def _is_done(row: Block | None) -> bool:
     return row is not None and row["status"] == "done"
 
 
-def _described(real: ImageSet, parts: Parts, protocol: Protocol) -> Block:
+def _described(real: ImageSet, parts: Parts, protocol: Protocol, device: torch.device) -> Block:
     def counts(images: ImageSet) -> dict[str, int]:
         found = images.records["label"].value_counts()
         return {label or "no label": int(found[label]) for label in sorted(found.index)}
@@ -245,7 +245,11 @@ def _described(real: ImageSet, parts: Parts, protocol: Protocol) -> Block:
             "held_out_groups": len(set(parts.held_out.groups)),
             "held_out_per_class": counts(parts.held_out),
         },
-        "machine": {"torch": torch.__version__, "cpu_threads": torch.get_num_threads()},
+        "machine": {
+            "torch": torch.__version__,
+            "cpu_threads": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else "",
+        },
         "kinds": [vars(kind) for kind in KINDS],
         "neighbours": NEIGHBOURS,
         "splits": SPLITS,

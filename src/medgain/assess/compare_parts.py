@@ -64,9 +64,9 @@ def divide(real: ImageSet, protocol: Protocol) -> Parts:
     """Return the parts of `real` that `protocol` asks for; the same for the same protocol.
 
     Held out is a part of the set's own ("test", "val"), or a share of the training part's groups
-    ("0.25"). "auto": the val part if it has `USEFUL_IMAGES` or more, else a share; never the
-    test part, since whoever chooses a generator on it and then reports on it has selected on the
-    test set. At most `protocol.limit` held-out images are kept.
+    ("0.25"). "auto": the val part if it has `USEFUL_IMAGES` or more of the label, else a share;
+    never the test part, since whoever chooses a generator on it and then reports on it has
+    selected on the test set. At most `protocol.limit` held-out images are kept.
 
     Raises:
         ConfigError: no such part, or a share out of range.
@@ -80,7 +80,7 @@ def divide(real: ImageSet, protocol: Protocol) -> Parts:
         )
     seeds = SeedTree(protocol.seed).child("compare")
     pool, used = training_part(real, split=protocol.split, label=protocol.label)
-    part = _part(real, protocol.held_out)
+    part = _part(real, protocol.held_out, protocol.label)
     if isinstance(part, float):
         rng = seeds.child("hold-out").numpy()
         train_rows, held_rows = split_validation(pool, np.arange(len(pool)), part, rng)
@@ -113,12 +113,15 @@ def divide(real: ImageSet, protocol: Protocol) -> Parts:
     return Parts(train, held_out, rule, part == "test")
 
 
-def _part(real: ImageSet, held_out: str) -> str | float:
+def _part(real: ImageSet, held_out: str, label: str | None) -> str | float:
     """Return the name of a part, or the share of the training part to hold out."""
     own = {str(name) for name in real.splits} - {""}
     if held_out == "auto":
-        enough = (real.splits == "val").sum() >= USEFUL_IMAGES
-        return "val" if {"train", "val"} <= own and enough else HELD_OUT_SHARE
+        usable = real.splits == "val"
+        if label is not None:
+            usable &= real.records["label"].to_numpy() == label
+        enough = usable.sum() >= USEFUL_IMAGES
+        return "val" if "train" in own and enough else HELD_OUT_SHARE
     if held_out in own and held_out in _PARTS:
         return held_out
     try:
@@ -159,6 +162,7 @@ def check_models(models: list[str], settings: Mapping[str, Any]) -> None:
 
     Raises:
         ConfigError: says which model or setting is wrong, before any work.
+        MedgainError: a model needs a package that is not installed.
     """
     if not models:
         raise ConfigError("no generators to compare", "name some: --models dcgan,r3gan")
@@ -171,6 +175,7 @@ def check_models(models: list[str], settings: Mapping[str, Any]) -> None:
                 f"'{name}' translates given images, which those that draw from noise don't get",
                 "leave it out; a study compares arms of any kind",
             )
+        kind.check_installed()
         validated(kind.Config, settings.get(name) or {}, name)
     for name in settings:
         if name not in models:

@@ -77,9 +77,11 @@ def train(
     for note in report.notes:
         typer.echo(f"note: {note}")
     rate = f", {report.images_seen / report.seconds:.0f} images/s" if report.seconds > 0 else ""
+    wh, by = report.energy_wh, report.energy_source
+    used = f", {wh:.3g} Wh ({by})" if wh is not None else ""
     typer.echo(
         f"{report.images_seen / 1000:.1f} kimg in {report.seconds:.0f} s{rate}, peak memory"
-        f" {report.peak_memory_mb:.0f} MiB"
+        f" {report.peak_memory_mb:.0f} MiB{used}"
     )
     typer.echo(f"{out}: next, medgain generator sample {out} --count 100 --out sets/synthetic")
 

@@ -103,6 +103,11 @@ class Generator(ABC):
     def __init__(self, config: GeneratorConfig | None = None) -> None:
         self.config: Any = config if config is not None else self.Config()
 
+    @classmethod
+    def check_installed(cls) -> None:
+        """Raise MedgainError unless the packages of an extra that it needs are installed."""
+        return  # most need nothing more
+
     @abstractmethod
     def fit(self, real: ImageSet, budget: Budget, context: FitContext) -> FitReport:
         """Learn from `real`, which must be the training part alone.

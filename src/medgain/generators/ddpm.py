@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import nn
 from torch.nn.functional import mse_loss, pixel_shuffle, pixel_unshuffle
 
@@ -84,12 +84,13 @@ class DdpmConfig(TrainingConfig):
         if value is not None:
             raise ValueError("should be null: ddpm has no discriminator")
 
-    @field_validator("sample_steps")
-    @classmethod
-    def _few_enough(cls, value: int, info: Any) -> int:
-        if value > info.data.get("timesteps", value):
-            raise ValueError("should be at most config.timesteps")
-        return value
+    @model_validator(mode="after")
+    def _few_enough(self) -> DdpmConfig:
+        if self.sample_steps > self.timesteps:
+            raise ValueError(
+                f"sample_steps ({self.sample_steps}) should be at most timesteps ({self.timesteps})"
+            )
+        return self
 
 
 class DdpmModel(Trainable):
@@ -189,10 +190,15 @@ class Ddpm(NoiseGenerator):
     Config: ClassVar[type[TrainingConfig]] = DdpmConfig
     sizes_px = (16, 32, 64, 128, 256)
 
+    @classmethod
+    def check_installed(cls) -> None:
+        """Raise MedgainError without diffusers; says how to install it."""
+        require_diffusers()
+
     def check(self, real: ImageSet) -> None:
         """Raise DataError if this can't be trained on `real`; MedgainError without diffusers."""
+        self.check_installed()
         super().check(real)
-        require_diffusers()
 
     def build(self, size_px: int, channels: int) -> Trainable:
         """Return the networks for square images of `size_px`, with new weights."""

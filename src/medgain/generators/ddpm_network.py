@@ -49,7 +49,7 @@ def require_diffusers() -> None:
     if importlib.util.find_spec("diffusers") is None:
         raise MedgainError(
             "the generator 'ddpm' needs the package diffusers, which is not installed",
-            "pip install medgain[diffusion]",
+            "pip install 'medgain[diffusion]'",
         )
 
 

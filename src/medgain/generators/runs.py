@@ -91,8 +91,10 @@ def build_generator(name: str, settings: Mapping[str, Any], *, per_class: bool) 
 
     Raises:
         ConfigError: no such generator, an unknown setting, or a value that does not fit.
+        MedgainError: it needs a package that is not installed; says how to install it.
     """
     kind = GENERATORS.get(name)
+    kind.check_installed()
     config = validated(kind.Config, settings, "config")
     return PerClass(name, config) if per_class else kind(config)
 

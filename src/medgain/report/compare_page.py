@@ -113,6 +113,7 @@ def facts(result: Block) -> list[tuple[str, str]]:
     """Return what was compared, as pairs."""
     about, protocol, machine = result["set"], result["protocol"], result["machine"]
     height, width = about["size_px"]
+    device = machine.get("gpu") or protocol["device"]
     return [
         ("set", about["name"]),
         ("images", f"{width} × {height} px, {'grey' if about['channels'] == 1 else 'colour'}"),
@@ -124,7 +125,7 @@ def facts(result: Block) -> list[tuple[str, str]]:
         ("division", about["rule"]),
         ("groups", about["group_rule"]),
         ("budget", f"{budget_words(protocol)} each"),
-        ("machine", f"{protocol['device']}, {plural(machine['cpu_threads'], 'CPU thread')}"),
+        ("machine", f"{device}, {plural(machine['cpu_threads'], 'CPU thread')}"),
         ("seed", str(protocol["seed"])),
         ("fingerprint", protocol["fingerprint"][:16]),
     ]

@@ -8,7 +8,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from medgain.assess.compare_scores import overall
 from medgain.assess.compare_wording import score_words
 from medgain.assess.score_wording import figure
 from medgain.report.svg import MARKS
@@ -115,7 +114,6 @@ def score_rows(result: Block, feature: int = 0, label: str | None = None) -> Blo
             continue
         row: Block = {"name": name, "reference": name == TRAINING_IMAGES or name in controls}
         row |= {key: score_words(scores[key]) for key in SHOWN}
-        row["worse"] = {key: scores[key]["worse_than_null"] for key in SHOWN}
         rows.append(row | {"strip": distance_strip(scores["kd"], scale)})
     return {"rows": rows, "ruler": ruler(scale), "n": count(first["n"]), "null": null}
 
@@ -183,8 +181,3 @@ def _scope(features: list[Block] | None, feature: int, label: str | None) -> Blo
         return {}
     same = [scope for scope in features[feature]["scopes"] if scope["label"] == label]
     return same[0] if same else {}
-
-
-def reference_scores(result: Block) -> Block:
-    """Return the training images' scores by the first extractor."""
-    return overall(result["training_images"]["features"])
