@@ -16,7 +16,7 @@ from medgain.data.importers import LAYOUTS
 from medgain.data.phantoms import PHANTOMS
 from medgain.generators.base import GENERATORS, Budget
 from medgain.metrics.base import METRICS
-from medgain.study import plan
+from medgain.study import plan, plan_synthetic
 from medgain.study.executors import EXECUTORS
 from medgain.tasks.base import TASKS
 
@@ -86,6 +86,7 @@ def test_every_listable_kind_is_in_the_command_reference():
         (plan.GeneratorSpec, "plan"),
         (plan.Arm, "plan"),
         (plan.Synthetic, "plan"),
+        (plan_synthetic.Filter, "plan"),
         (plan.RuntimeSpec, "plan"),
         (PolicyConfig, "policies"),
         *[(entry.value.Config, "tasks") for entry in TASKS],
@@ -96,7 +97,8 @@ def test_every_listable_kind_is_in_the_command_reference():
 )
 def test_every_configuration_key_is_documented(model, where):
     text = page(where)
-    for key in model.model_fields:
+    for name, field in model.model_fields.items():
+        key = field.alias or name
         documented = f"`{key}`" in text or f"`{key}." in text or f".{key}`" in text
         assert documented, f"{model.__name__}.{key} is not in {where}.md"
 

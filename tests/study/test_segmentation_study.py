@@ -288,3 +288,14 @@ def test_oversampling_copies_masks_too(pairs):
         if name.startswith("copy"):
             source = originals[name.partition("-")[2]]
             np.testing.assert_array_equal(train.masks[row], train.masks[source])
+
+
+def test_pairs_are_filtered_by_realism_with_their_masks(pairs, tmp_path):
+    spec = {"generator": "resampler", "ratio": 0.5, "filter": {"by": "realism", "keep": 0.25}}
+    arms = {"unet": {}, "best": {"synthetic": spec}}
+    result = Study.load(plan_of(pairs, arms=arms)).run(tmp_path / "out", workers=1)
+    assert result.verdict["failed_cells"] == 0
+    record = read_json(next(result.folder.glob("cells/best__*/cell.json")))
+    found = record["filter"]["classes"][""]
+    assert found["kept"] == record["synthetic_images"] == round(0.5 * record["train_images"])
+    assert found["candidates"] == 4 * found["kept"]

@@ -102,7 +102,7 @@ def routes_used(
             continue
         if spec.generator == generator and set(found.learned) == set(learned):
             for label, sources in found.routes.items():
-                if _amount(spec, label):
+                if amount_of(spec, label):
                     used.setdefault(label, set()).update(sources)
     return {
         label: tuple(name for name in images.classes if name in used[label])
@@ -111,7 +111,8 @@ def routes_used(
     }
 
 
-def _amount(spec: Synthetic, label: str) -> float:
+def amount_of(spec: Synthetic, label: str) -> float:
+    """Return the ratio or the count that `spec` asks for of a class."""
     amount = spec.ratio if spec.count is None else spec.count
     found = amount.get(label, 0.0) if isinstance(amount, dict) else amount
     return found if isinstance(found, (int, float)) else 0.0

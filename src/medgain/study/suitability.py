@@ -6,7 +6,7 @@ from medgain.data.imageset import ImageSet
 from medgain.generators.base import GENERATORS
 from medgain.runtime.errors import ConfigError, suggest
 from medgain.study.plan import Plan
-from medgain.study.routes import kind_of, making
+from medgain.study.routes import Making, amount_of, kind_of, making
 
 
 def check_suits(plan: Plan, images: ImageSet, external: dict[str, ImageSet]) -> None:
@@ -54,6 +54,22 @@ def _check_class_names(plan: Plan, images: ImageSet) -> None:
                 f"arms.{arm}.synthetic wants images of {left}, and makes {made and made.makes}",
                 "name in ratio or count only what is translated to, or change from and to",
             )
+        if made:
+            _check_pretraining(plan, arm, made, images)
+
+
+def _check_pretraining(plan: Plan, arm: str, made: Making, images: ImageSet) -> None:
+    """Raise `ConfigError` where a classifier would be pretrained on one class alone."""
+    spec = plan.recipe(arm).synthetic
+    if spec is None or spec.use != "pretrain" or plan.task_kind.needs_masks:
+        return
+    classes = [label for label in made.makes if amount_of(spec, label) > 0]
+    if len(classes) < 2 <= len(images.classes):
+        raise ConfigError(
+            f"arms.{arm}.synthetic: pretraining needs images of two classes, and these are of"
+            f" {classes}",
+            "use: mix, or leave out what names one class (from, to, ratio or count by class)",
+        )
 
 
 def _check_masks(plan: Plan, images: ImageSet) -> None:
