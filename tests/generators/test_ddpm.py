@@ -29,7 +29,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 class Knowing(nn.Module):
-    """Tells the noise in x_t exactly, where the one image there is was `image` (C, H, W)."""
+    """Tells the velocity in x_t exactly, where the only image was `image` (C, H, W)."""
 
     def __init__(self, image: torch.Tensor, share_left: torch.Tensor, patch: int) -> None:
         super().__init__()
@@ -38,11 +38,13 @@ class Knowing(nn.Module):
     def forward(self, noisy, timestep):
         share = self.share_left[timestep].reshape(-1, 1, 1, 1)
         noise = (pixel_shuffle(noisy, self.patch) - share.sqrt() * self.image) / (1 - share).sqrt()
-        return SimpleNamespace(sample=pixel_unshuffle(noise, self.patch))
+        velocity = share.sqrt() * noise - (1 - share).sqrt() * self.image
+        return SimpleNamespace(sample=pixel_unshuffle(velocity, self.patch))
 
 
-def knowing(schedule: str, steps: int, patch: int = 1) -> tuple[DdpmModel, torch.Tensor]:
-    config = DdpmConfig(**{**SMALL, "sample_steps": steps}, schedule=schedule, patch=patch)
+def knowing(steps: int, patch: int = 1, schedule: str = "cosine") -> tuple[DdpmModel, torch.Tensor]:
+    changes = {"sample_steps": steps, "patch": patch, "schedule": schedule}
+    config = DdpmConfig(**(SMALL | changes))
     model = DdpmModel(16, 3, config)
     image = torch.rand(3, 16, 16, generator=seeded(1)) * 1.8 - 0.9
     model.networks["denoiser"] = Knowing(image, model._noising.alphas_cumprod, patch)
@@ -51,22 +53,28 @@ def knowing(schedule: str, steps: int, patch: int = 1) -> tuple[DdpmModel, torch
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 @pytest.mark.parametrize(("steps", "patch"), [(1, 1), (7, 2), (50, 4)])
-def test_with_the_noise_known_any_latent_leads_to_the_image(schedule, steps, patch):
-    model, image = knowing(schedule, steps, patch)
+def test_with_the_velocity_known_any_latent_leads_to_the_image(schedule, steps, patch):
+    model, image = knowing(steps, patch, schedule)
     drawn = model.generate(model.networks, model.draw_latents(4, seeded()))
-    # one step alone divides float32 rounding by the 0.00005 that is left of the image
-    assert torch.allclose(drawn, image.expand(4, -1, -1, -1), atol=0.02 if steps == 1 else 2e-3)
+    # where the steps don't divide the timesteps, DDIM ends at the first of these, which has a
+    # little noise
+    assert (drawn - image).square().mean().sqrt() < (0.015 if steps == 7 else 1e-3)
 
 
-def test_the_loss_is_the_squared_error_of_the_noise():
-    model, image = knowing("cosine", 4)
+def test_the_loss_is_the_squared_error_of_the_velocity(monkeypatch):
+    model, image = knowing(4)
     step = Step(
         image.repeat(8, 1, 1, 1), model.draw_latents(8, seeded()), lambda x: x, 0, random=seeded(2)
     )
     assert model._losses(step)["denoiser"].item() < 1e-6
-    model._noise = lambda network, noisy, timestep: torch.zeros_like(noisy)
+    monkeypatch.setattr(
+        "medgain.generators.ddpm.spread_timesteps", lambda *_: torch.full((8,), 300)
+    )
+    model._velocity = lambda network, noisy, timestep: torch.zeros_like(noisy)
+    share = model._noising.alphas_cumprod[300]
+    velocity = share.sqrt() * step.latents - (1 - share).sqrt() * step.real
     assert model._losses(step)["denoiser"].item() == pytest.approx(
-        step.latents.square().mean().item(), rel=1e-6
+        velocity.square().mean().item(), rel=1e-5
     )
 
 
@@ -115,16 +123,16 @@ def test_the_network_gives_noise_of_the_images_form(size, channels, patch):
     model = DdpmModel(size, channels, DdpmConfig(**SMALL, patch=patch))
     images = torch.zeros(2, channels, size, size)
     with torch.no_grad():
-        noise = model._noise(model.networks["denoiser"], images, torch.tensor([0, 999]))
+        noise = model._velocity(model.networks["denoiser"], images, torch.tensor([0, 999]))
     assert noise.shape == images.shape
 
 
-def test_it_learns_which_noise_was_added(make_set):
+def test_it_learns_to_tell_noise_from_image(make_set):
     real = make_set(16, size=16)
     generator = Ddpm(DdpmConfig(**SMALL, lr=2e-3, grid_kimg=9))
     report = generator.fit(real, Budget(kimg=1.6), FitContext(seed=0, quiet=True))
     losses = report.history["denoiser"]
-    assert np.mean(losses[:2]) > 0.8 and np.mean(losses[-3:]) < 0.3
+    assert np.mean(losses[-3:]) < losses[0] / 2
 
 
 @pytest.mark.parametrize(

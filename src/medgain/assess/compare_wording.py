@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from medgain.assess.compare_scores import apart, overall
-from medgain.assess.score_wording import figure, listing, short_score
+from medgain.assess.score_fidelity import KINDS
+from medgain.assess.score_wording import figure, listing
 
 Block = dict[str, Any]
 LEAST_SPREAD = 0.002  # where all halves agree, decimals would have no end
@@ -29,7 +30,7 @@ def headline(result: Block) -> str:
         return f"No generator has been scored yet ({each})."
     scores = {name: overall(rows[name]["features"])["kd"] for name in names}
     best = names[0]
-    found = short_score("kd", scores[best])
+    found = beside_null("kd", scores[best])
     by = rows[best]["features"][0]["name"]
     if len(names) == 1:
         return f"Only {best} has a score, after {each}: {found} by {by}."
@@ -49,15 +50,15 @@ def sentences(result: Block) -> list[str]:
         cover = {name: overall(rows[name]["features"])["coverage"] for name in names}
         most = max(names, key=lambda name: cover[name]["value"])
         said.append(
-            f"Real variety is covered best by {most}: {short_score('coverage', cover[most])}."
+            f"Real variety is covered best by {most}: {beside_null('coverage', cover[most])}."
         )
         said += _other_features(names, rows)
     reference = overall(result["training_images"]["features"])
     if reference:
         said.append(
             f"Training images themselves, held against the same images: "
-            f"{short_score('kd', reference['kd'])},"
-            f" {short_score('coverage', reference['coverage'])}. No generator can be expected to"
+            f"{beside_null('kd', reference['kd'])},"
+            f" {beside_null('coverage', reference['coverage'])}. No generator can be expected to"
             " be nearer."
         )
     for row in result["rows"]:
@@ -80,7 +81,7 @@ def _other_features(names: list[str], rows: dict[str, Block]) -> list[str]:
                 found[name] = scores["kd"]
         if found:
             best = min(found, key=lambda name: found[name]["value"])
-            said.append(f"By {block['name']}, {best} is nearest: {short_score('kd', found[best])}.")
+            said.append(f"By {block['name']}, {best} is nearest: {beside_null('kd', found[best])}.")
     return said
 
 
@@ -127,3 +128,11 @@ def score_words(score: Block | None) -> tuple[str, str]:
     spread = max((score["ci_high"] - score["ci_low"]) / 4, LEAST_SPREAD)
     value, low, high = (figure(score[key], spread) for key in ("value", "ci_low", "ci_high"))
     return value, f"{low} to {high}"
+
+
+def beside_null(key: str, score: Block) -> str:
+    """Return "KD 0.31 (real-real 0.008 ± 0.016)", each in the decimals of its own spread."""
+    name = next(kind.name for kind in KINDS if kind.key == key)
+    sd = max(score["null_sd"], LEAST_SPREAD)
+    null = f"{figure(score['null'], sd)} ± {figure(score['null_sd'], sd)}"
+    return f"{name} {score_words(score)[0]} (real-real {null})"

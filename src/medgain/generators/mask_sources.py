@@ -133,6 +133,6 @@ def deform(masks: np.ndarray, policy: Policy, random: torch.Generator) -> np.nda
     size = (masks.shape[1], masks.shape[2])
     blank: Any = torch.zeros(len(masks), 1, *size, dtype=torch.uint8)
     parameters = policy.draw(len(masks), size, random)
-    _, moved = policy.apply(blank, parameters, torch.from_numpy(np.ascontiguousarray(masks)))
+    _, moved = policy.apply(blank, parameters, torch.from_numpy(np.array(masks)))
     result: np.ndarray = moved.numpy()
     return result
