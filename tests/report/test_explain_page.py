@@ -146,12 +146,12 @@ def test_the_page_is_whole_and_needs_nothing_else(tmp_path, channels, dtype):
 def test_the_page_says_what_was_found(tmp_path):
     text = Page(written(tmp_path / "out", explained())).text
     assert PRIVATE in text
-    assert "gives the real one the higher score in 75\u202f% of pairs." in text
+    assert "gives the real one the higher score in 75 % of pairs." in text
     assert "Half of what the filters of layer 1 add to the difference comes from 2 of 8." in text
     assert "1 of the 2 filters shown look for what is synthetic, 1 for what is real." in text
     assert "not the very images that it was trained on" in text
-    assert "Filter 7 adds +0.25 (50\u202f%) looks for what is synthetic" in text
-    assert "strongest at the edge in 50\u202f% of images; 44\u202f% of places are" in text
+    assert "Filter 7 adds +0.25 (50 %) looks for what is synthetic" in text
+    assert "strongest at the edge in 50 % of images; 44 % of places are" in text
     assert "The score adds +0.25" in text and "1,500 images seen" in text
     assert PHANTOM not in text and UNKNOWN_PATIENTS not in text
 
@@ -171,7 +171,7 @@ def test_classes_and_banners(tmp_path):
     result = explained(("normal", EVIL), origin="phantom", groups_known=False)
     text = Page(written(tmp_path / "out", result)).text
     assert PHANTOM in text and UNKNOWN_PATIENTS in text
-    assert f"75\u202f% of pairs (normal) and 75\u202f% of pairs ({EVIL})" in text
+    assert f"75 % of pairs (normal) and 75 % of pairs ({EVIL})" in text
     assert "normal: half of what" in text
 
 

@@ -114,12 +114,33 @@ def gradients(
         places: (B,) int64, positions in the output's rows of places, one after another.
     """
     images = images.detach().clone().requires_grad_(True)
-    with watching({"it": module}) as outputs, Rectifiers(rule):
-        run(images)
-        found = outputs["it"][:, channel].flatten(1)
+    with Rectifiers(rule):
+        found = _output(run, module, images)[:, channel].flatten(1)
         target = found.gather(1, places[:, None].to(found.device)).sum()
     (gradient,) = torch.autograd.grad(target, images, allow_unused=True)
     return torch.zeros_like(images) if gradient is None else gradient
+
+
+class _Reached(Exception):
+    """The module that is waited for has run; what comes after it is of no interest."""
+
+
+def _output(run: Run, module: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Return what `module` gives while `run` computes from `images`, which stops there."""
+    outputs: list[torch.Tensor] = []
+
+    def stop(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+        outputs.append(output)
+        raise _Reached
+
+    handle = module.register_forward_hook(stop)
+    try:
+        run(images)
+    except _Reached:
+        pass
+    finally:
+        handle.remove()
+    return outputs[0]
 
 
 def boxes(gradient: torch.Tensor) -> list[Box]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from medgain.generators.base import Generator
+from medgain.generators.base import GENERATORS, Generator
 from medgain.generators.checkpoint import below, load_tensors
 from medgain.generators.loop import CHECKPOINT
 from medgain.generators.per_class import PerClass
@@ -80,7 +80,7 @@ class Subject:
         return self
 
     def doubled(self) -> Subject:
-        """Return a copy that computes in float64."""
+        """Return a copy whose convolutions compute in float64."""
         other = copy.copy(self)
         other.network = copy.deepcopy(self.network).double()
         for module in other.network.modules():
@@ -147,7 +147,8 @@ def subjects(run: Path) -> Iterator[Subject]:
 def _discriminator(
     folder: Path, generator: Generator
 ) -> tuple[TrainedGenerator, TrainedOn, nn.Module]:
-    name = getattr(generator, "name", type(generator).__name__)
+    kinds = {entry.value: entry.name for entry in GENERATORS}
+    name = kinds.get(type(generator), type(generator).__name__)
     if not isinstance(generator, TrainedGenerator) or generator.trained_on is None:
         raise _without(name)
     trained_on = generator.trained_on
