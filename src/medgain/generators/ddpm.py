@@ -94,7 +94,11 @@ class DdpmConfig(TrainingConfig):
 
 
 class DdpmModel(Trainable):
-    """A U-Net that says which noise was added to an image.
+    """A U-Net that says the velocity v = √ᾱ·noise − √(1 − ᾱ)·image of a noisy image.
+
+    Velocity (Salimans and Ho 2022, arXiv:2202.00512), not noise: where hardly any image is left,
+    an image worked out from predicted noise is that noise's error many times over, and sampling
+    begins there.
 
     A latent is an image of noise: in training it is what is added, in sampling where the way to
     an image begins. DDIM adds none on the way, so the latent decides the image.
@@ -122,6 +126,7 @@ class DdpmModel(Trainable):
         schedule = {
             "num_train_timesteps": config.timesteps,
             "beta_schedule": _BETA_SCHEDULES[config.schedule],
+            "prediction_type": "v_prediction",
         }
         self._noising = diffusers.DDPMScheduler(**schedule)
         self._schedule = schedule
@@ -149,9 +154,9 @@ class DdpmModel(Trainable):
         sampler.set_timesteps(self.config.sample_steps)
         images = latents
         for timestep in sampler.timesteps.tolist():
-            noise = self._noise(networks["denoiser"], images, torch.tensor(timestep))
+            velocity = self._velocity(networks["denoiser"], images, torch.tensor(timestep))
             images = sampler.step(
-                noise, timestep, images, eta=0.0, use_clipped_model_output=True
+                velocity, timestep, images, eta=0.0, use_clipped_model_output=True
             ).prev_sample
         return images
 
@@ -159,10 +164,11 @@ class DdpmModel(Trainable):
         timesteps = spread_timesteps(len(step.real), self.config.timesteps, step.random)
         timesteps = timesteps.to(step.real.device)
         noisy = self._noising.add_noise(step.real, step.latents, timesteps)
-        noise = self._noise(self.networks["denoiser"], noisy, timesteps)
-        return {"denoiser": mse_loss(noise.float(), step.latents)}
+        velocity = self._velocity(self.networks["denoiser"], noisy, timesteps)
+        target = self._noising.get_velocity(step.real, step.latents, timesteps)
+        return {"denoiser": mse_loss(velocity.float(), target)}
 
-    def _noise(self, network: nn.Module, noisy: torch.Tensor, timestep: Any) -> torch.Tensor:
+    def _velocity(self, network: nn.Module, noisy: torch.Tensor, timestep: Any) -> torch.Tensor:
         found: torch.Tensor = network(pixel_unshuffle(noisy, self.patch), timestep).sample
         return pixel_shuffle(found, self.patch)
 
