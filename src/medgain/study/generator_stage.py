@@ -169,7 +169,8 @@ def _write_sheet(
     Returns what the record says of it.
     """
     routes = routes_used(plan, stage.name, stage.classes, stage.where.fraction, real)
-    target = next(iter(routes), "")
+    positive = real.card.positive
+    target = positive if positive in routes else next(iter(routes), "")
     sources = routes.get(target, ())
     labels = real.records["label"].to_numpy(dtype=object)
     rows = np.flatnonzero(np.isin(labels, sources)) if sources else np.arange(len(real))
