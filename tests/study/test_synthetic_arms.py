@@ -227,6 +227,10 @@ def translated(tmp_path_factory):
     plan["generators"] = {
         "cyclegan": {"budget": {"kimg": 0.008}, "config": {**TINY, "pool": 2}},
         "stargan": {"budget": {"kimg": 0.016}, "config": TINY},
+        "biggan": {
+            "budget": {"kimg": 0.016},
+            "config": {"width": 2, "latent": 8, "embedding": 4, "batch_size": 8},
+        },
         "bare": {
             "model": "cyclegan",
             "budget": {"kimg": 0.008},
@@ -246,6 +250,7 @@ def translated(tmp_path_factory):
                 "filter": {"by": "realism", "keep": 0.5},
             }
         },
+        "told": {"synthetic": {"generator": "biggan", "count": {"ill": 5}}},
         "star": {
             "synthetic": {
                 "generator": "stargan",
@@ -271,6 +276,7 @@ def test_translating_arms_finish_and_add_the_class_they_are_asked_for(translated
             "both": round(0.5 * real["ill"]) + round(0.5 * real["well"]),
             "bare": 3 * real["ill"],
             "first": real["ill"] + real["well"],
+            "told": 5,
             "star": 12,
         }
         assert record["synthetic_images"] == wanted[cell.arm]
@@ -281,7 +287,7 @@ def test_translating_arms_finish_and_add_the_class_they_are_asked_for(translated
 def test_arms_share_a_translator_and_it_learns_the_training_part_alone(translated):
     study, prepared = open_study(translated.folder), load_prepared(StudyFolder(translated.folder))
     keys = read_json(translated.folder / "stages" / "stages.json")["generators"]
-    assert len(keys) == 2 * 3  # repeats × generators
+    assert len(keys) == 2 * 4  # repeats × generators
     hashes = prepared.images.records["sha256"]
     for cell in list_cells(study.plan):
         split = split_fold(study.plan, prepared.images, cell.where, prepared.banned)
@@ -300,6 +306,20 @@ def test_arms_share_a_translator_and_it_learns_the_training_part_alone(translate
             if stage.name == "cyclegan":
                 assert record["config"]["target"] == "ill"
                 assert record["translates"] == {"from": ["well"], "to": "ill"}
+
+
+def test_a_generator_that_is_told_the_class_is_trained_once_and_asked_for_it(translated):
+    folder = StudyFolder(translated.folder)
+    study, prepared = open_study(folder.path), load_prepared(folder)
+    cell = next(cell for cell in list_cells(study.plan) if cell.arm == "told")
+    (stage,) = generator_stages(study.plan, prepared, cell)
+    assert stage.classes == ("ill", "well")
+    drawing = open_drawing(
+        folder, study.plan, prepared, cell, training_images(study.plan, prepared, stage)
+    )
+    assert drawing is not None
+    assert set(drawing("ill", 3).records["label"]) == {"ill"}
+    assert set(drawing("well", 3).records["label"]) == {"well"}
 
 
 @pytest.mark.parametrize("arm", ["forth", "both", "bare", "star"])
