@@ -22,10 +22,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
+from torch.nn.functional import conv2d, conv_transpose2d
 
 from medgain.data.imageset import Card, ImageSet
 from medgain.generators.base import GENERATORS, Budget, FitContext
 from medgain.generators.loop import Trainer
+from medgain.generators.resampling import Resample
 from medgain.generators.synthetic import TrainedOn
 from medgain.runtime.device import cpu_count, resolve_device, resolve_precision
 
@@ -39,21 +41,37 @@ class Switches:
     frozen: bool = True
     shared: bool = True
     fused_adam: bool = True
+    products: bool = True
     compiled: bool = False
     parts: int = 1
 
 
 VARIANTS: dict[str, Switches] = {
-    "plain fp32 loop": Switches(False, False, False, False, False),
+    "plain fp32 loop": Switches(False, False, False, False, False, False),
     "medgain's loop": Switches(),
     "without bf16": Switches(low_precision=False),
     "without channels last": Switches(channels_last=False),
     "without freezing the other network": Switches(frozen=False),
     "without sharing the synthetic batch": Switches(shared=False),
     "without fused Adam": Switches(fused_adam=False),
+    "resampling by depthwise convolution": Switches(products=False),
     "in 4 parts (micro_batch)": Switches(parts=4),
 }
 COMPILED = {"with torch.compile": Switches(compiled=True)}
+
+
+class DepthwiseResample(Resample):
+    """The same resampling as a convolution of each channel with a fixed kernel."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        channels = images.shape[1]
+        line = torch.tensor({3: [1.0, 2, 1], 4: [1.0, 3, 3, 1]}[self.taps])
+        line = line / line.sum() * (1 if self.way == "down" else 2)
+        kernel = torch.outer(line, line).repeat(channels, 1, 1, 1).to(images)
+        if self.way == "up":
+            extra = 4 - self.taps
+            return conv_transpose2d(images, kernel, None, 2, 1, extra, channels)
+        return conv2d(images, kernel, None, 2 if self.way == "down" else 1, 1, 1, channels)
 
 
 def trainer(
@@ -79,6 +97,11 @@ def trainer(
     if not on.channels_last:
         at = run.draws.streams.images.at
         run.draws.streams.images.at = lambda rows: at(rows).contiguous()
+    if not on.products:
+        for network in model.networks.values():
+            for part in network.modules():
+                if isinstance(part, Resample):
+                    part.__class__ = DepthwiseResample
     if not on.fused_adam:
         for optimiser in run.optimisers.values():
             for group in optimiser.param_groups:

@@ -53,6 +53,7 @@ def test_what_cannot_be_compiled_is_refused(compiled, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.timeout(3000)  # a busy machine compiles slowly
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # torch's own
 def test_a_compiled_run_gives_nearly_the_same_numbers(make_set, tmp_path):
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         pytest.skip("no C++ compiler")

@@ -39,7 +39,7 @@ class R3ganConfig(PresetConfig):
             "blocks": 2,
             "lr": (5e-4, 1e-4),
             "half_top": False,
-            "penalty_every": 1,
+            "penalty_share": 1.0,
             "batch_size": 64,
         },
         "large": {
@@ -48,7 +48,7 @@ class R3ganConfig(PresetConfig):
             "blocks": 2,
             "lr": (2e-4, 5e-5),
             "half_top": False,
-            "penalty_every": 1,
+            "penalty_share": 1.0,
             "batch_size": 256,
             "ema_halflife_kimg": 500.0,
         },
@@ -85,10 +85,11 @@ class R3ganConfig(PresetConfig):
     burn_in: float = Field(
         default=0.5, gt=0, le=1, description="share of the budget over which pairs change"
     )
-    penalty_every: int = Field(
-        default=4,
-        ge=1,
-        description="take the gradient penalties in every n-th step, n times as heavily",
+    penalty_share: float = Field(
+        default=0.25,
+        gt=0,
+        le=1,
+        description="share of the batch whose gradients are penalised: they cost most of a step",
     )
 
     def shape(self) -> Shape:
@@ -170,10 +171,9 @@ class R3ganModel(Trainable):
         step.judged(real_scores)
         margins = real_scores - self._scores(step.augment(synthetic.detach()))
         pairing = softplus(-margins).mean()
-        if step.number % self.config.penalty_every:
-            return {"discriminator": pairing}
-        penalties = self._penalties(step.real, synthetic)
-        weight = self._now(self.gamma, step.done) / 2 * self.config.penalty_every
+        some = math.ceil(len(step.real) * self.config.penalty_share)
+        penalties = self._penalties(step.real[:some], synthetic[:some])
+        weight = self._now(self.gamma, step.done) / 2
         total = pairing + weight * (penalties["r1"] + penalties["r2"])
         return {"total": total, "discriminator": pairing.detach(), **penalties}
 

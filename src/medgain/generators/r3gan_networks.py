@@ -84,9 +84,9 @@ def levels(widths: list[int], shape: Shape, *, up: bool) -> nn.Sequential:
         if number:  # the 1×1 convolution goes where there are fewer pixels
             joint = _joint(widths[number - 1], width)
             if up:
-                layers += [*joint, Resample(width, "up")]
+                layers += [*joint, Resample("up")]
             else:
-                layers += [Resample(widths[number - 1], "down"), *joint]
+                layers += [Resample("down"), *joint]
         layers += [Block(width, shape, count) for _ in range(shape.blocks)]
     return nn.Sequential(*layers)
 

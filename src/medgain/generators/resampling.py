@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import torch
 from torch import nn
-from torch.nn.functional import conv2d, conv_transpose2d
 
 Way = Literal["up", "down", "same"]
-_TAPS = {3: (1.0, 2.0, 1.0), 4: (1.0, 3.0, 3.0, 1.0)}
+Taps = Literal[3, 4]
+_TAPS: dict[Taps, tuple[float, ...]] = {3: (1.0, 2.0, 1.0), 4: (1.0, 3.0, 3.0, 1.0)}
 
 
 class Resample(nn.Module):
     """Twice, half or the same size, smoothed by a binomial filter, each channel alone.
+
+    Two products with small matrices, one along each axis: what a depthwise convolution with a
+    fixed kernel would give, in a fraction of its time on a CPU, and differentiable twice at no
+    loss of speed.
 
     Args:
         taps: 3 for the filter 1-2-1, 4 for 1-3-3-1.
@@ -21,28 +26,38 @@ class Resample(nn.Module):
             (B, C, H − 1, W − 1) with 4 taps, as is due after a transposed convolution.
     """
 
-    kernel: torch.Tensor
-
-    def __init__(self, channels: int, way: Way, taps: Literal[3, 4] = 3) -> None:
+    def __init__(self, way: Way, taps: Taps = 3) -> None:
         super().__init__()
-        self.channels, self.way, self.taps = channels, way, taps
-        line = torch.tensor(_TAPS[taps])
-        line = line / line.sum() * (1 if way == "down" else 2)
-        # not saved: it is known, and averages copy buffers anyway
-        kernel = torch.outer(line, line).repeat(channels, 1, 1, 1)
-        self.register_buffer("kernel", kernel, persistent=False)
+        self.way, self.taps = way, taps
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the images resampled."""
-        if self.way == "up":
-            extra = 4 - self.taps  # 3 taps end on the last pixel, and need one more row
-            return conv_transpose2d(
-                images,
-                self.kernel,
-                stride=2,
-                padding=1,
-                output_padding=extra,
-                groups=self.channels,
-            )
-        stride = 2 if self.way == "down" else 1
-        return conv2d(images, self.kernel, stride=stride, padding=1, groups=self.channels)
+        """Return the images (B, C, H, W) resampled, channels last."""
+        batch, channels, height, width = images.shape
+        along_height = resampling_matrix(height, self.way, self.taps).to(images)
+        along_width = resampling_matrix(width, self.way, self.taps).to(images)
+        rows = images.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
+        lines = torch.matmul(along_height, rows).reshape(-1, width, channels)
+        result = torch.matmul(along_width, lines)
+        return result.reshape(batch, -1, *result.shape[1:]).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=64)
+def resampling_matrix(size: int, way: Way, taps: Taps) -> torch.Tensor:
+    """Return the matrix (new size, `size`) that resamples a line; outside of it all is 0.
+
+    The filter's weights sum to 1 for "down" and to 2 for the others: "up" filters values with
+    zeros between them, and "same" what a transposed convolution made of such. One zero pads
+    either end, so that "up" doubles, "down" halves and "same" with 4 taps takes one away.
+    """
+    line = torch.tensor(_TAPS[taps])
+    line = line / line.sum() * (1 if way == "down" else 2)
+    if way == "up":
+        full = torch.zeros(2 * size + taps - 2, size)
+        for column in range(size):
+            full[2 * column : 2 * column + taps, column] = line
+        return full[1 : 2 * size + 1].contiguous()
+    step = 2 if way == "down" else 1
+    padded = torch.zeros((size + 2 - taps) // step + 1, size + 2)
+    for row in range(len(padded)):
+        padded[row, row * step : row * step + taps] = line
+    return padded[:, 1:-1].contiguous()

@@ -36,7 +36,9 @@ class Stylegan2Config(PresetConfig):
     """Settings of StyleGAN2."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "small": {"ada_kimg": 50.0},  # short runs: ADA must get somewhere within them
+        # short runs: ADA must get somewhere within them; noise stays visible as specks until much
+        # later, and path length is an even longer run's concern
+        "small": {"ada_kimg": 50.0, "noise_maps": False, "path_weight": 0.0},
         "base": {
             "width": 512,
             "full_to_px": 32,

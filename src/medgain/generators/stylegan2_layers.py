@@ -51,7 +51,7 @@ class EqualConv(nn.Module):
         self.weight = nn.Parameter(torch.randn(after, before, size, size))
         self.bias = nn.Parameter(torch.zeros(after)) if bias else None
         self.scale = 1 / math.sqrt(before * size * size)
-        self.smooth = Resample(before, "down", 4) if down else None
+        self.smooth = Resample("down", 4) if down else None
         self.padding = size // 2
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -78,7 +78,7 @@ class StyledConv(nn.Module):
         self.style = EqualLinear(styles, before, bias=1.0)
         self.bias = nn.Parameter(torch.zeros(after, 1, 1))
         self.noise_strength = nn.Parameter(torch.zeros(()))
-        self.smooth = Resample(after, "same", 4) if up else None
+        self.smooth = Resample("same", 4) if up else None
 
     def forward(
         self, features: torch.Tensor, style: torch.Tensor, noise: torch.Tensor | None

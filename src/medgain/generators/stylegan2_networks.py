@@ -85,7 +85,7 @@ class Synthesis(nn.Module):
             convolutions.append(StyledConv(after, after, shape.latent))
         self.convolutions = nn.ModuleList(convolutions)
         self.to_images = nn.ModuleList(ToImage(w, channels, shape.latent) for w in widths)
-        self.larger = nn.ModuleList(Resample(channels, "up", 4) for _ in widths[1:])
+        self.larger = nn.ModuleList(Resample("up", 4) for _ in widths[1:])
         self.sizes = noise_sizes(size_px)
 
     @property
