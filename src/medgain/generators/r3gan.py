@@ -68,8 +68,8 @@ class R3ganConfig(PresetConfig):
     latent: int = Field(default=64, ge=1, description="dimensions of the noise")
     half_top: bool = Field(
         default=True,
-        description="no blocks at the image's size, which cost most on a CPU: a strided"
-        " convolution leads from and to half of it",
+        description="at the image's size two plain convolutions of half the channels instead of"
+        " blocks, which cost most there",
     )
     lr: Range = Field(default=(1e-3, 2.5e-4), description="Adam's learning rate")
     beta2: Range = Field(default=(0.9, 0.99), description="Adam's second beta; the first is 0")

@@ -30,8 +30,8 @@ class Shape:
         expansion: how many times wider the middle of a block is.
         group_width: channels in a group of the middle convolution.
         latent: dimensions of the noise.
-        half_top: no blocks at the image's size, which cost most on a CPU; a 4×4 convolution of
-            stride 2 leads from and to half of it, as in DCGAN.
+        half_top: at the image's size two plain convolutions of half the channels instead of
+            blocks, which cost most there.
     """
 
     width: int
@@ -104,6 +104,15 @@ def draw_weights(weight: torch.Tensor, gain: float) -> None:
     nn.init.normal_(weight, 0.0, gain / math.sqrt(weight[0].numel()))
 
 
+def convolution(before: int, after: int, gain: float = GAIN) -> nn.Conv2d:
+    """Return a 3×3 convolution that keeps the size."""
+    layer = nn.Conv2d(before, after, 3, padding=1)
+    draw_weights(layer.weight, gain)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class R3ganGenerator(nn.Module):
     """Latents (B, latent) to images (B, C, size, size), which are not bounded."""
 
@@ -113,17 +122,22 @@ class R3ganGenerator(nn.Module):
         self.start = nn.Linear(shape.latent, widths[0], bias=False)
         self.places = nn.Parameter(torch.randn(widths[0], SMALLEST_PX, SMALLEST_PX))
         self.levels = levels(widths, shape, up=True)
-        self.end: nn.Conv2d | nn.ConvTranspose2d
+        self.end: nn.Module
         if shape.half_top:
-            self.end = nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1)
-            # each pixel is reached by 2×2 of the 4×4 weights
-            nn.init.normal_(self.end.weight, 0.0, 0.5 / math.sqrt(widths[-1]))
+            half = max(widths[-1] // 2, 1)
+            self.end = nn.Sequential(
+                *_joint(widths[-1], half),
+                Resample("up"),
+                convolution(half, half),
+                nn.LeakyReLU(SLOPE, inplace=True),
+                convolution(half, channels, 1.0),
+            )
         else:
             self.end = nn.Conv2d(widths[-1], channels, 1)
             draw_weights(self.end.weight, 1.0)
+            assert self.end.bias is not None
+            nn.init.zeros_(self.end.bias)
         draw_weights(self.start.weight, 1.0)
-        assert self.end.bias is not None
-        nn.init.zeros_(self.end.bias)
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
         """Return images (B, C, size, size)."""
@@ -139,17 +153,25 @@ class R3ganDiscriminator(nn.Module):
     def __init__(self, size_px: int, channels: int, shape: Shape) -> None:
         super().__init__()
         widths = shape.widths(size_px)[::-1]
+        self.start: nn.Module
         if shape.half_top:
-            self.start = nn.Conv2d(channels, widths[0], 4, stride=2, padding=1)
+            half = max(widths[0] // 2, 1)
+            self.start = nn.Sequential(
+                convolution(channels, half, 1.0),
+                nn.LeakyReLU(SLOPE, inplace=True),
+                convolution(half, half),
+                Resample("down"),
+                *_joint(half, widths[0]),
+            )
         else:
             self.start = nn.Conv2d(channels, widths[0], 1)
+            draw_weights(self.start.weight, 1.0)
+            assert self.start.bias is not None
+            nn.init.zeros_(self.start.bias)
         self.levels = levels(widths, shape, up=False)
         self.places = nn.Parameter(torch.randn(widths[-1], SMALLEST_PX, SMALLEST_PX) / SMALLEST_PX)
         self.end = nn.Linear(widths[-1], 1, bias=False)
-        draw_weights(self.start.weight, 1.0)
         draw_weights(self.end.weight, 1.0)
-        assert self.start.bias is not None
-        nn.init.zeros_(self.start.bias)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return scores (B,)."""
