@@ -125,10 +125,20 @@ def test_resampling_is_a_depthwise_convolution_with_a_binomial_kernel(way, taps)
     assert result.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("taps", [3, 4])
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_repeated_edges_keep_an_even_image_even(taps, way):
+    layer, even = Resample(way, taps, "repeated"), torch.ones(1, 2, 8, 16)
+    assert torch.allclose(layer(even), torch.ones(()))
+    image = noise(2, 3, 16, 16)
+    zeros = Resample(way, taps)(image)[..., 2:-2, 2:-2]
+    assert torch.allclose(layer(image)[..., 2:-2, 2:-2], zeros, atol=1e-6)
+
+
 def test_resampling_with_four_taps_is_bilinear():
     image = noise(1, 3, 8, 8)
     doubled = interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
-    assert torch.allclose(Resample("up", 4)(image)[..., 2:-2, 2:-2], doubled[..., 2:-2, 2:-2])
+    assert torch.allclose(Resample("up", 4, "repeated")(image), doubled, atol=1e-6)
 
 
 def test_scheduled_values_go_along_half_a_cosine():

@@ -84,9 +84,9 @@ def levels(widths: list[int], shape: Shape, *, up: bool) -> nn.Sequential:
         if number:  # the 1×1 convolution goes where there are fewer pixels
             joint = _joint(widths[number - 1], width)
             if up:
-                layers += [*joint, Resample("up")]
+                layers += [*joint, Resample("up", edges="repeated")]
             else:
-                layers += [Resample("down"), *joint]
+                layers += [Resample("down", edges="repeated"), *joint]
         layers += [Block(width, shape, count) for _ in range(shape.blocks)]
     return nn.Sequential(*layers)
 
@@ -127,7 +127,7 @@ class R3ganGenerator(nn.Module):
             half = max(widths[-1] // 2, 1)
             self.end = nn.Sequential(
                 *_joint(widths[-1], half),
-                Resample("up"),
+                Resample("up", edges="repeated"),
                 convolution(half, half),
                 nn.LeakyReLU(SLOPE, inplace=True),
                 convolution(half, channels, 1.0),
@@ -160,7 +160,7 @@ class R3ganDiscriminator(nn.Module):
                 convolution(channels, half, 1.0),
                 nn.LeakyReLU(SLOPE, inplace=True),
                 convolution(half, half),
-                Resample("down"),
+                Resample("down", edges="repeated"),
                 *_joint(half, widths[0]),
             )
         else:
