@@ -71,7 +71,7 @@ class R3ganConfig(PresetConfig):
         description="at the image's size two plain convolutions of half the channels instead of"
         " blocks, which cost most there",
     )
-    lr: Range = Field(default=(1e-3, 2.5e-4), description="Adam's learning rate")
+    lr: Range = Field(default=(2e-3, 5e-4), description="Adam's learning rate")
     beta2: Range = Field(default=(0.9, 0.99), description="Adam's second beta; the first is 0")
     gamma: Range | None = Field(
         default=None,
