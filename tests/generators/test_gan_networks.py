@@ -226,7 +226,7 @@ def test_modulating_features_is_modulating_weights():
 
 
 def test_noise_is_added_as_strongly_as_learned():
-    layer = StyledConv(4, 4, 3, up=True)
+    layer = StyledConv(4, 4, 3, up=True, noise=True)
     features, style, maps = noise(2, 4, 8, 8), noise(2, 3), noise(2, 1, 16, 16)
     with torch.no_grad():
         quiet = layer(features, style, maps)

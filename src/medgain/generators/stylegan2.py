@@ -95,7 +95,7 @@ class Stylegan2Config(PresetConfig):
 
     def shape(self) -> Shape:
         """Return how wide and deep the networks are."""
-        return Shape(self.width, self.full_to_px, self.latent, self.mapping_layers)
+        return Shape(self.width, self.full_to_px, self.latent, self.mapping_layers, self.noise_maps)
 
 
 class Stylegan2Model(Trainable):

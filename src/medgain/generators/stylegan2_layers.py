@@ -62,22 +62,25 @@ class EqualConv(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """A 3×3 convolution whose input channels a style scales, with noise, bias and activation.
+    """A 3×3 convolution whose input channels a style scales, then noise, bias and activation.
 
     Scaling the input and undoing the expected change of scale afterwards (demodulation) is the
     same as scaling the weights per image, and needs no convolution in as many groups.
 
     Args:
         up: doubles the size by a transposed convolution, smoothed afterwards.
+        noise: learns how strong noise is; without it there is none.
     """
 
-    def __init__(self, before: int, after: int, styles: int, *, up: bool = False) -> None:
+    def __init__(
+        self, before: int, after: int, styles: int, *, up: bool = False, noise: bool = False
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(after, before, 3, 3))
         self.scale = 1 / math.sqrt(before * 9)
         self.style = EqualLinear(styles, before, bias=1.0)
         self.bias = nn.Parameter(torch.zeros(after, 1, 1))
-        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
         self.smooth = Resample("same", 4) if up else None
 
     def forward(
@@ -87,7 +90,7 @@ class StyledConv(nn.Module):
 
         Args:
             style: (B, styles).
-            noise: (B, 1, H, W) of the size that is returned, or None for no noise.
+            noise: (B, 1, H, W) of the size that is returned; None for a layer without.
         """
         weight = self.weight * self.scale
         factors = self.style(style)
@@ -99,7 +102,7 @@ class StyledConv(nn.Module):
         else:
             features = self.smooth(conv_transpose2d(features, weight.transpose(0, 1), stride=2))
         features = features * undo[:, :, None, None]
-        if noise is not None:
+        if noise is not None and self.noise_strength is not None:
             features = features + self.noise_strength * noise
         return activate(features + self.bias)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -36,12 +37,14 @@ class Shape:
         full_to_px: size in pixels, see `tapered_widths`.
         latent: dimensions of the noise and of the styles.
         mapping: layers of the mapping network.
+        noise: whether every layer adds noise.
     """
 
     width: int
     full_to_px: int
     latent: int
     mapping: int
+    noise: bool
 
     def widths(self, size_px: int) -> list[int]:
         """Return the channels at 4, 8, …, `size_px` pixels."""
@@ -79,10 +82,10 @@ class Synthesis(nn.Module):
         super().__init__()
         widths = shape.widths(size_px)
         self.start = nn.Parameter(torch.randn(widths[0], SMALLEST_PX, SMALLEST_PX))
-        convolutions = [StyledConv(widths[0], widths[0], shape.latent)]
+        styled = partial(StyledConv, styles=shape.latent, noise=shape.noise)
+        convolutions = [styled(widths[0], widths[0])]
         for before, after in pairwise(widths):
-            convolutions.append(StyledConv(before, after, shape.latent, up=True))
-            convolutions.append(StyledConv(after, after, shape.latent))
+            convolutions += [styled(before, after, up=True), styled(after, after)]
         self.convolutions = nn.ModuleList(convolutions)
         self.to_images = nn.ModuleList(ToImage(w, channels, shape.latent) for w in widths)
         self.larger = nn.ModuleList(Resample("up", 4) for _ in widths[1:])
