@@ -36,6 +36,28 @@ class Official(Part):
     )
 
 
+class HoldOut(Part):
+    """A test part with equally many images of each class, drawn once; the rest is for training."""
+
+    kind: Literal["holdout"]
+    test: Literal["balanced"] = Field(
+        default="balanced", description="equally many images of each class, in whole groups"
+    )
+    per_class: int = Field(
+        default=500,
+        ge=1,
+        description="test images of each class; never more than half of the rarest class",
+    )
+    seeds: int = Field(default=5, ge=1, description="how many repeats")
+    validation: float = Field(
+        default=0.2, gt=0, lt=1, description="share of the training groups held out of training"
+    )
+    on_leak: Literal["error", "drop"] = Field(
+        default="error",
+        description="refuse contradicting duplicates, or drop the offending images from training",
+    )
+
+
 class CrossValidation(Part):
     """Stratified, grouped folds, repeated with other seeds."""
 
@@ -93,11 +115,15 @@ class Plan(Part):
         default_factory=lambda: {"kind": "classification"},
         description="the task's settings; kind names the task",
     )
-    protocol: Annotated[Official | CrossValidation, Field(discriminator="kind")] = Field(
+    protocol: Annotated[Official | HoldOut | CrossValidation, Field(discriminator="kind")] = Field(
         default_factory=Official, description="how the data are split and how often"
     )
     fractions: list[float] = Field(
         default=[1.0], min_length=1, description="shares of the training groups to study"
+    )
+    class_fractions: dict[str, float] = Field(
+        default_factory=dict,
+        description="shares of a class's training groups to keep, to study an imbalance",
     )
     metric: str = Field(
         default="", description="the primary metric: auroc, or dice for segmentation"
@@ -128,8 +154,11 @@ class Plan(Part):
 
     @field_validator("protocol", mode="before")
     @classmethod
-    def _official_by_default(cls, value: Any) -> Any:
-        return {"kind": "official", **value} if isinstance(value, dict) else value
+    def _kind_by_default(cls, value: Any) -> Any:
+        """A protocol that says how to draw a test part holds one out; else it is the set's own."""
+        if not isinstance(value, dict):
+            return value
+        return {"kind": "holdout" if {"test", "per_class"} & set(value) else "official", **value}
 
     @field_validator("fractions")
     @classmethod
@@ -137,6 +166,13 @@ class Plan(Part):
         if any(not 0 < value <= 1 for value in values):
             raise ValueError("fractions lie above 0 and up to 1")
         return sorted(set(values))
+
+    @field_validator("class_fractions")
+    @classmethod
+    def _class_fractions(cls, values: dict[str, float]) -> dict[str, float]:
+        if any(not 0 < value <= 1 for value in values.values()):
+            raise ValueError("shares of a class lie above 0 and up to 1")
+        return values
 
     @model_validator(mode="after")
     def _metrics_of_the_task(self) -> Plan:

@@ -40,6 +40,10 @@ def _check_class_names(plan: Plan, images: ImageSet) -> None:
         name = metric.partition("[")[2].removesuffix("]")
         if name and name not in known:
             raise ConfigError(f"metric '{metric}' names an unknown class", suggest(name, known))
+    for label in plan.class_fractions:
+        if label not in images.classes:
+            hint = suggest(label, images.classes) if images.classes else "the set has no classes"
+            raise ConfigError(f"class_fractions names an unknown class '{label}'", hint)
     for arm, spec in plan.arms.items():
         amount = spec.synthetic and (spec.synthetic.ratio or spec.synthetic.count)
         unknown = sorted(set(amount) - set(images.classes)) if isinstance(amount, dict) else []

@@ -122,7 +122,7 @@ class ClassificationTask(Task):
         scores = {
             entry.name: float(entry.value.function(truth, predictions, **chosen))
             for entry in METRICS
-            if entry.value.task == "classification"
+            if entry.value.task == "classification" and entry.value.overall
         }
         recalls = per_class_recall(truth, predictions, **chosen)
         names = [f"recall[{name}]" for name in images.classes]
@@ -145,20 +145,21 @@ class ClassificationTask(Task):
     def resampled(
         self, metric: str, frame: pd.DataFrame, weights: np.ndarray, card: Mapping[str, Any]
     ) -> NDArray[np.float64]:
-        """Return a registered metric in each resample, (B,), computed anew from `per_image`."""
+        """Return a metric of `score` in each resample, (B,), computed anew from `per_image`."""
         classes: list[str] = list(card["classes"])
         positive = card.get("positive")
         codes = pd.Categorical(frame["label"], categories=classes).codes
         columns = [f"{PROBABILITY_PREFIX}{label}" for label in classes]
         threshold = float(frame["threshold"].iloc[0])
-        values: NDArray[np.float64] = METRICS.get(metric).function(
+        name, bracket, rest = metric.partition("[")
+        values: NDArray[np.float64] = (per_class_recall if bracket else METRICS.get(name).function)(
             np.asarray(codes, np.int64),
             frame[columns].to_numpy(np.float64),
             positive=classes.index(positive) if positive else len(classes) - 1,
             threshold=None if np.isnan(threshold) else threshold,
             weights=weights,
         )
-        return values
+        return values[:, classes.index(rest.removesuffix("]"))] if bracket else values
 
     def _build(self, data: TrainingData, seeds: SeedTree, device: torch.device) -> Classifier:
         train, config = data.train, self.config
