@@ -179,3 +179,13 @@ def test_recalls_of_three_classes_are_compared(plan, tmp_path):
     page = write_report(tmp_path / "out").read_text("utf-8")
     assert "gain in sensitivity, points" in page
     assert "balanced test set held out" in page
+
+
+def test_missing_weights_stop_a_study_before_any_cell(plan, tmp_path):
+    plan["arms"] = {"real": {}, "pretrained": {"task": {"model": "timm:test_resnet"}}}
+    plan["arms"]["pretrained"]["task"]["weights"] = str(tmp_path / "none.pth")
+    with pytest.raises(ConfigError, match=r"arms\.pretrained: task\.weights: .*is missing"):
+        Study.load(plan).run(tmp_path / "out", workers=1)
+    assert not (tmp_path / "out" / "cells").exists()
+    with pytest.raises(ConfigError, match=r"arms\.real\.oversample names \['odd'\]"):
+        Study.load({**plan, "arms": {"real": {"oversample": {"odd": 1}}}}).outline()

@@ -135,7 +135,7 @@ def cell_key(plan: Plan, cell: Cell, data_key: str) -> str:
         cell=asdict(cell),
         recipe=recipe.model_dump(exclude={"reference", "fractions", "same_as"}),
         generator=generator.model_dump() if generator else None,
-        task=task.model_dump(),
+        task=_written(task.model_dump()),
         weights=_content(getattr(task, "weights", None)),
         protocol=plan.protocol.model_dump(exclude={"seeds", "repeats"}),
         runtime=plan.runtime.model_dump(),
@@ -145,6 +145,11 @@ def cell_key(plan: Plan, cell: Cell, data_key: str) -> str:
         # where they are not used they are left out: cells of older plans stay valid
         **({"class_fractions": plan.class_fractions} if plan.class_fractions else {}),
     )
+
+
+def _written(task: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what came later and isn't used, so that cells of older plans stay valid."""
+    return {key: value for key, value in task.items() if key != "input_px" or value is not None}
 
 
 def _content(weights: str | None) -> str | None:

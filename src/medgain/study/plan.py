@@ -80,12 +80,14 @@ class Arm(Part):
         default=None, description="augmentation policy: a registered name, or ranges of its own"
     )
     synthetic: Synthetic | None = Field(default=None, description="synthetic images to add")
-    oversample: float | None = Field(
-        default=None, gt=0, description="copies of training images to add, per real one"
+    oversample: float | Literal["balanced"] | dict[str, float] | None = Field(
+        default=None,
+        description="copies of training images to add, per real one, overall or per class; or"
+        " balanced: as many as make all classes equal",
     )
     task: dict[str, Any] = Field(
         default_factory=dict,
-        description="another model for this arm: the task's model, width or weights",
+        description="another model for this arm: the task's model, width, weights or input_px",
     )
     same_as: str | None = Field(
         default=None, description="the same recipe as that arm, with other seeds (an A/A control)"
@@ -96,6 +98,20 @@ class Arm(Part):
     fractions: list[float] | None = Field(
         default=None, description="run at these fractions only (by default at all of the plan's)"
     )
+
+    @field_validator("oversample", mode="before")
+    @classmethod
+    def _oversample(cls, value: Any) -> Any:
+        if value is None or value == "balanced":
+            return value
+        amounts = list(value.values()) if isinstance(value, dict) else [value]
+        if not amounts or any(
+            isinstance(one, bool) or not isinstance(one, int | float) for one in amounts
+        ):
+            raise ValueError("copies are a number, a number for each class, or balanced")
+        if not all(0 < one < float("inf") for one in amounts):
+            raise ValueError("copies per real image must be finite and greater than 0")
+        return value
 
 
 class RuntimeSpec(Part):
