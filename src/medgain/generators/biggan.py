@@ -153,9 +153,10 @@ class BigganModel(Trainable):
         hinge = relu(1 - real_scores).mean() + relu(1 + synthetic_scores).mean()
         if not self.config.lecam:
             return {"discriminator": hinge}
-        lecam = lecam_penalty(real_scores, synthetic_scores, self.memory)
-        weight = self.config.lecam if step.number >= LECAM_FROM_STEP else 0.0
-        return {"total": hinge + weight * lecam, "discriminator": hinge, "lecam": lecam}
+        penalty = lecam_penalty(real_scores, synthetic_scores, self.memory)
+        # told as it counts: before it does, its square of scores would pass for a divergence
+        lecam = penalty * (self.config.lecam if step.number >= LECAM_FROM_STEP else 0.0)
+        return {"total": hinge + lecam, "discriminator": hinge, "lecam": lecam}
 
     def _generator_losses(self, step: Step) -> Losses:
         synthetic = step.shared("synthetic", lambda: self._synthetic(step))
