@@ -83,6 +83,7 @@ def test_every_listable_kind_is_in_the_command_reference():
         (plan.PhantomSource, "plan"),
         (plan.Official, "plan"),
         (plan.CrossValidation, "plan"),
+        (plan.HoldOut, "plan"),
         (plan.GeneratorSpec, "plan"),
         (plan.Arm, "plan"),
         (plan.Synthetic, "plan"),

@@ -1,5 +1,8 @@
 """Devices and precision."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -42,3 +45,28 @@ def test_autocast_changes_the_type_of_products_only_when_asked():
         assert (a @ a).dtype == torch.float32
     with device.autocast(cpu, torch.bfloat16):
         assert (a @ a).dtype == torch.bfloat16
+
+
+FAULTS = """
+import resource
+import numpy as np
+from medgain.runtime.device import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(8):
+        np.ones(50_000_000, np.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+first = faults()
+print(keep_freed_memory(), first, faults(), faults())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc alone has this setting")
+def test_freed_memory_is_used_again_without_page_faults():
+    run = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    kept, before, _, after = run.stdout.split()
+    if kept == "False":
+        pytest.skip("this C library has no mallopt")
+    assert int(after) < int(before) / 4

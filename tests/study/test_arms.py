@@ -39,6 +39,30 @@ def test_oversample_copies_training_images_evenly(parts):
     assert set(times) == {2, 3}  # itself and one or two copies
 
 
+def test_balanced_copies_make_classes_equal(parts):
+    train, validation = parts
+    real = count_per_class(train)
+    assert real["ill"] < real["well"]
+    arm = assemble(Arm(oversample="balanced"), train, validation, sampler=None, seeds=SeedTree(0))
+    assert count_per_class(arm.data.train) == dict.fromkeys(real, real["well"])
+    assert arm.oversampled_images == real["well"] - real["ill"]
+    copied = arm.data.train.records["image_id"].str.startswith("copy")
+    assert set(arm.data.train.records["label"][copied]) == {"ill"}
+    assert arm.data.validation is validation
+    even = arm.data.train
+    again = assemble(Arm(oversample="balanced"), even, validation, sampler=None, seeds=SeedTree(0))
+    assert again.oversampled_images == 0
+    assert len(again.data.train) == len(even)
+
+
+def test_copies_of_one_class_are_of_that_class(parts):
+    train, validation = parts
+    real = count_per_class(train)
+    recipe = Arm(oversample={"ill": 0.5})
+    arm = assemble(recipe, train, validation, sampler=None, seeds=SeedTree(0))
+    assert count_per_class(arm.data.train) == {**real, "ill": real["ill"] + real["ill"] // 2}
+
+
 def test_synthetic_images_are_mixed_or_kept_for_pretraining(parts):
     train, validation = parts
     for use in ("mix", "pretrain"):

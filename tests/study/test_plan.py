@@ -51,6 +51,16 @@ def test_pneumonia_recipe_has_the_arms_fractions_and_seeds_of_its_issue():
         ({"arms": {"a/b": {}}}, r"arm names can't hold"),
         ({"fractions": [0.0]}, r"fractions lie above 0"),
         ({"arms": {"real": {"oversample": -1}}}, r"'arms.real.oversample'.*greater than 0, got -1"),
+        ({"arms": {"real": {"oversample": "even"}}}, r"'arms.real.oversample'.*or balanced"),
+        ({"arms": {"real": {"oversample": {"ill": 0}}}}, r"'arms.real.oversample'.*greater than 0"),
+        (
+            {"arms": {"real": {"oversample": {"ill": "x"}}}},
+            r"'arms.real.oversample'.*for each class",
+        ),
+        ({"arms": {"real": {"oversample": {}}}}, r"'arms.real.oversample'.*for each class"),
+        ({"arms": {"real": {"oversample": float("inf")}}}, r"oversample'.*finite"),
+        ({"arms": {"real": {"oversample": True}}}, r"oversample'.*a number"),
+        ({"arms": {"real": {"task": {"input_px": 4}}}}, r"arms.real.task.*input_px.*8"),
         (
             {"arms": {"gaussian": {"synthetic": {"generator": "gaussian", "count": 3}}}},
             r"ratio or count, not both",

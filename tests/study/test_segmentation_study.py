@@ -15,6 +15,7 @@ from medgain.study.cells import Cell, list_folds, split_fold
 from medgain.study.dataset import prepare
 from medgain.study.folder import StudyFolder
 from medgain.study.generator_stage import generator_stages, training_images
+from medgain.tasks.segmentation import SegmentationTask
 from toys import draw
 
 
@@ -259,8 +260,22 @@ def test_an_external_set_must_have_the_same_masks(pairs, tmp_path):
         study.run(tmp_path / "out")
 
 
-def test_a_failed_model_is_a_result_with_its_metrics(pairs, tmp_path):
-    arms = {"unet": {}, "fpn": {"task": {"model": "smp:FPN:resnet18"}}}  # width has no meaning
+def test_a_model_that_can_not_be_built_is_named_before_anything_is_trained(pairs, tmp_path):
+    arms = {"unet": {}, "fpn": {"task": {"model": "smp:FPN:resnet18"}}}
+    with pytest.raises(ConfigError, match=r"arms\.fpn: task\.width has no meaning for smp:FPN"):
+        Study.load(plan_of(pairs, arms=arms)).run(tmp_path / "out", workers=1)
+    assert not (tmp_path / "out" / "cells").exists()
+
+
+def test_a_failed_model_is_a_result_with_its_metrics(pairs, tmp_path, monkeypatch):
+    def fit(task, data, **options):
+        if task.config.model == "fcn":
+            raise RuntimeError("no memory")
+        return own(task, data, **options)
+
+    own = SegmentationTask.fit
+    monkeypatch.setattr(SegmentationTask, "fit", fit)
+    arms = {"unet": {}, "fpn": {"task": {"model": "fcn"}}}
     study = Study.load(plan_of(pairs, arms=arms)).run(tmp_path / "out", workers=1)
     failed = study.results.frame[study.results.frame["arm"] == "fpn"]
     assert set(failed["status"]) == {"failed"}

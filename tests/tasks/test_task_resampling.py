@@ -11,7 +11,9 @@ from medgain.runtime.errors import DataError
 from medgain.tasks.classification import ClassificationTask
 from medgain.tasks.classification_config import ClassificationConfig
 
-NAMES = [entry.name for entry in METRICS if entry.value.task == "classification"]
+NAMES = [
+    entry.name for entry in METRICS if entry.value.task == "classification" and entry.value.overall
+] + ["recall[normal]", "recall[pneumonia]"]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ GROUPS_PER_CLASS = 2  # the least that a part can be divided from: one to train,
 
 
 @dataclass(frozen=True)
-class _Group:
+class Group:
     """A group's images and labels."""
 
     name: str
@@ -42,7 +42,8 @@ def official_split(image_set: ImageSet) -> Split:
         missing = "test" if len(test) == 0 else "train"
         raise DataError(
             f"image set '{image_set.card.name}' has no {missing} part of its own",
-            "use protocol.kind=cross-validation, or import a set with train and test folders",
+            "use protocol.kind=cross-validation or holdout, or import a set with train and test"
+            " folders",
         )
     return pool, test
 
@@ -61,7 +62,7 @@ def grouped_folds(image_set: ImageSet, folds: int, rng: np.random.Generator) -> 
     if folds < 2:
         raise ConfigError(f"{folds} folds are too few", "use 2 or more")
     everything = np.arange(len(image_set))
-    groups = _groups(image_set, everything)
+    groups = list_groups(image_set, everything)
     _require_groups(image_set, groups, folds, f"{folds} folds need a group per class in each")
     classes = sorted({label for group in groups for label in group.labels})
     counts = np.array([[group.labels[label] for label in classes] for group in groups], float)
@@ -106,8 +107,8 @@ def subset(
     """
     if not 0 < fraction <= 1:
         raise ConfigError(f"fraction {fraction} is out of range", "use more than 0 and at most 1")
-    strata = _strata(_groups(image_set, indices))
-    chosen: list[_Group] = []
+    strata = _strata(list_groups(image_set, indices))
+    chosen: list[Group] = []
     for label in sorted(strata):
         groups = [strata[label][k] for k in rng.permutation(len(strata[label]))]
         chosen += groups[: int(np.floor(fraction * len(groups) + 0.5))]
@@ -120,7 +121,7 @@ def subset(
                 f" class '{label}' in '{image_set.card.name}'; {GROUPS_PER_CLASS} are needed",
                 f"use a fraction of at least {least:.2g}, or a larger set",
             )
-    return _positions(chosen)
+    return positions_of(chosen)
 
 
 def split_validation(
@@ -140,14 +141,14 @@ def split_validation(
     """
     if not 0 < share < 1:
         raise ConfigError(f"validation share {share} is out of range", "use, say, 0.2")
-    groups = _groups(image_set, indices)
+    groups = list_groups(image_set, indices)
     _require_groups(image_set, groups, 2, "a training and a validation part need one each")
     strata = _strata(groups)
-    validation: list[_Group] = []
+    validation: list[Group] = []
     for label in sorted(strata):
         shuffled = [strata[label][k] for k in rng.permutation(len(strata[label]))]
         validation += _closest_to(shuffled, share * sum(len(group.positions) for group in shuffled))
-    held_out = _positions(validation)
+    held_out = positions_of(validation)
     train = np.setdiff1d(np.asarray(indices, np.int64), held_out)
     classes = sorted({label for group in groups for label in group.labels})
     _require_classes(image_set, classes, train, "the training part")
@@ -155,11 +156,11 @@ def split_validation(
     return train, held_out
 
 
-def _closest_to(groups: list[_Group], target_images: float) -> list[_Group]:
+def _closest_to(groups: list[Group], target_images: float) -> list[Group]:
     """Return groups whose images number about `target_images`: at least one, but not all."""
     if len(groups) < 2:
         return []
-    taken: list[_Group] = []
+    taken: list[Group] = []
     images = 0
     for group in groups:
         size = len(group.positions)
@@ -169,7 +170,7 @@ def _closest_to(groups: list[_Group], target_images: float) -> list[_Group]:
     return taken or [min(groups, key=lambda group: len(group.positions))]
 
 
-def _groups(image_set: ImageSet, indices: np.ndarray) -> list[_Group]:
+def list_groups(image_set: ImageSet, indices: np.ndarray) -> list[Group]:
     """Return the groups among `indices`, sorted by name."""
     labels, names = image_set.records["label"].to_numpy(dtype=object), image_set.groups
     members: dict[str, list[int]] = defaultdict(list)
@@ -180,22 +181,23 @@ def _groups(image_set: ImageSet, indices: np.ndarray) -> list[_Group]:
     for name in sorted(members):
         counts = Counter(labels[position] for position in members[name])
         stratum = min(counts, key=lambda label: (-counts[label], overall[label], label))
-        groups.append(_Group(name, tuple(members[name]), counts, stratum))
+        groups.append(Group(name, tuple(members[name]), counts, stratum))
     return groups
 
 
-def _strata(groups: list[_Group]) -> dict[str, list[_Group]]:
-    strata: dict[str, list[_Group]] = defaultdict(list)
+def _strata(groups: list[Group]) -> dict[str, list[Group]]:
+    strata: dict[str, list[Group]] = defaultdict(list)
     for group in groups:
         strata[group.stratum].append(group)
     return strata
 
 
-def _positions(groups: list[_Group]) -> np.ndarray:
+def positions_of(groups: list[Group]) -> np.ndarray:
+    """Return the positions of the groups' images, sorted."""
     return np.array(sorted(p for group in groups for p in group.positions), dtype=np.int64)
 
 
-def _require_groups(image_set: ImageSet, groups: list[_Group], least: int, why: str) -> None:
+def _require_groups(image_set: ImageSet, groups: list[Group], least: int, why: str) -> None:
     have = Counter(label for group in groups for label in group.labels)
     if not have:
         raise DataError("there are no images to split", "give a set or a part with images")

@@ -31,6 +31,7 @@ class Metric:
         needs_threshold: whether it depends on a decision threshold, chosen on validation.
         task: the task that it scores.
         by_class: whether "NAME[CLASS]" is a metric of one class.
+        overall: whether NAME alone is a metric of the whole test set.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Metric:
     needs_threshold: bool
     task: str = "classification"
     by_class: bool = False
+    overall: bool = True
 
     def gain(self, arm: ArrayLike, reference: ArrayLike) -> FloatArray:
         """Return arm − reference, oriented so that more is better."""
@@ -77,6 +79,7 @@ def register_metric(
     needs_threshold: bool = False,
     task: str = "classification",
     by_class: bool = False,
+    overall: bool = True,
 ) -> Callable[[Function], Function]:
     """Return a decorator that registers a function as the `Metric` called `name`."""
 
@@ -93,6 +96,7 @@ def register_metric(
             needs_threshold=needs_threshold,
             task=task,
             by_class=by_class,
+            overall=overall,
         )
         METRICS.register(name, summary=summary, source=source)(metric)
         return function

@@ -77,6 +77,19 @@ def balanced_accuracy(scored: Scored, threshold: float | None) -> FloatArray:
 
 
 @classification_metric(
+    "recall",
+    summary="share of one class's images that are predicted as that class",
+    source="Sokolova and Lapalme 2009, Information Processing & Management 45",
+    needs_threshold=True,
+    by_class=True,
+    overall=False,
+)
+def recall(scored: Scored, threshold: float | None) -> FloatArray:
+    """Return the mean recall; a class's own is `per_class_recall`."""
+    return _recalls(scored, threshold).mean(axis=-1)
+
+
+@classification_metric(
     "sensitivity",
     summary="recall of the positive class (more than two classes: mean recall)",
     source="Altman and Bland 1994, BMJ 308:1552",

@@ -96,6 +96,8 @@ def classification_metric(
     higher_is_better: bool = True,
     high: float = 1.0,
     needs_threshold: bool = False,
+    by_class: bool = False,
+    overall: bool = True,
 ) -> Callable[[Callable[[Scored, float | None], FloatArray]], ClassificationMetric]:
     """Return a decorator: `(scored, threshold) → value` becomes a registered metric."""
 
@@ -121,6 +123,8 @@ def classification_metric(
             higher_is_better=higher_is_better,
             high=high,
             needs_threshold=needs_threshold,
+            by_class=by_class,
+            overall=overall,
         )(metric)
 
     return decorate

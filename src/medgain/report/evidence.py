@@ -10,6 +10,7 @@ import pandas as pd
 
 from medgain.report.charts import Line, line_chart, roc_chart
 from medgain.report.frame import Block, Frame
+from medgain.report.gains import recall_gains
 from medgain.report.scoring import (
     CLASS_SCORES,
     CellScores,
@@ -84,7 +85,10 @@ def class_views(frame: Frame) -> list[Block]:
                 {
                     "title": frame.view_line(test_set, fraction),
                     "classes": [
-                        _class_table(frame, scored, k, name) for k, name in enumerate(classes)
+                        _class_table(
+                            frame, scored, k, name, recall_gains(frame, test_set, fraction, name)
+                        )
+                        for k, name in enumerate(classes)
                     ],
                     "confusions": [_confusion(frame, arm, scored[arm], classes) for arm in scored],
                     "rocs": _rocs(frame, scored, classes, positive),
@@ -163,16 +167,30 @@ def _scored(rows: pd.DataFrame, classes: list[str], positive: str | None) -> lis
     return [cell for cell in cells if cell is not None]
 
 
-def _class_table(frame: Frame, scored: dict[str, list[CellScores]], code: int, name: str) -> Block:
+def _class_table(
+    frame: Frame,
+    scored: dict[str, list[CellScores]],
+    code: int,
+    name: str,
+    gains: dict[str, str],
+) -> Block:
     rows = []
     for arm, cells in scored.items():
         mean, sd = summary([cell.per_class[code] for cell in cells])
         values = [(score(m), score(sd[i]) if sd is not None else "") for i, m in enumerate(mean)]
-        rows.append({"arm": arm, "swatch": frame.swatches[arm], "values": values})
+        gain = "reference" if arm == frame.files.reference else gains.get(arm, "–")
+        swatch = frame.swatches[arm]
+        rows.append({"arm": arm, "swatch": swatch, "values": values, "gain": gain})
     sizes = [cell.confusion[code].sum() for cells in scored.values() for cell in cells]
     span = sorted({round(float(size)) for size in sizes})
     size = count(span[0]) if len(span) == 1 else f"{count(span[0])} to {count(span[-1])}"
-    return {"name": name, "images": size, "heads": CLASS_SCORES, "rows": rows}
+    return {
+        "name": name,
+        "images": size,
+        "heads": CLASS_SCORES,
+        "gains": bool(gains),
+        "rows": rows,
+    }
 
 
 def _confusion(frame: Frame, arm: str, cells: list[CellScores], classes: list[str]) -> Block:

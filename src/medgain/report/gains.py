@@ -92,6 +92,29 @@ def _forest_row(frame: Frame, row: dict[str, Any], axis: ForestAxis, unit: str) 
     }
 
 
+def recall_gains(frame: Frame, test_set: str, fraction: float, name: str) -> dict[str, str]:
+    """Return by arm the gain in the recall of one class with its interval, in points.
+
+    Of two classes the recalls are sensitivity and specificity. Nothing where the study did not
+    compare them.
+    """
+    classes = [str(one) for one in frame.files.verdict.get("classes") or []]
+    metric = f"recall[{name}]"
+    if len(classes) == 2:
+        positive = frame.files.verdict.get("positive") or classes[-1]
+        metric = "sensitivity" if name == positive else "specificity"
+    found = {}
+    for row in frame.files.comparisons:
+        here = row["test_set"] == test_set and float(row["fraction"]) == fraction
+        if here and row["metric"] == metric and number(row.get("gain")) is not None:
+            bounds = interval(row.get("ci_low"), row.get("ci_high"))
+            over = frame.other_reference(row)
+            found[str(row["arm"])] = f"{points(row['gain'])} ({bounds})" + (
+                f" {over}" if over else ""
+            )
+    return found
+
+
 def exchange(frame: Frame) -> Block | None:
     """Return the learning curve of the reference and what each arm is worth in real images."""
     rows = [row for row in primary_rows(frame) if row["arm"] != frame.files.reference]

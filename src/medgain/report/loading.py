@@ -166,6 +166,8 @@ def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a readable table ({error})", "run --resume") from None
+    if not len(table.columns):  # every cell failed
+        return pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
     missing = [name for name in columns if name not in table]
     if missing:
         raise DataError(f"{path} lacks the columns {missing}", "run the study again")

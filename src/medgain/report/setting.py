@@ -50,7 +50,8 @@ def notes(frame: Frame) -> list[str]:
 def protocol_line(protocol: dict[str, Any]) -> str:
     """Return the protocol in words: "official test set, 5 seeds"."""
     kind = str(protocol.get("kind") or "unknown protocol")
-    parts = ["official test set" if kind == "official" else kind.replace("-", " ")]
+    words = {"official": "official test set", "holdout": "balanced test set held out"}
+    parts = [words.get(kind, kind.replace("-", " "))]
     for key, word in (("folds", "fold"), ("repeats", "repeat"), ("seeds", "seed")):
         if number(protocol.get(key)) is not None:
             parts.append(plural(protocol[key], word))
@@ -87,13 +88,19 @@ def data(frame: Frame) -> Block:
     ]
     return {
         "facts": [(name, value) for name, value in facts if value not in (None, "")],
-        "notes": card.get("notes") or [],
+        "notes": [*_test_part(dataset), *(card.get("notes") or [])],
         "history": [_step(step) for step in card.get("history") or []],
         "counts": _counts(dataset.get("counts") or []),
         "parts": _parts(dataset.get("parts") or []),
         "leaks": _leaks(dataset.get("leak_check")),
         "external": external,
     }
+
+
+def _test_part(dataset: dict[str, Any]) -> list[str]:
+    """Return what is to be said of a test part that the study has drawn itself."""
+    statement = (dataset.get("test_part") or {}).get("statement")
+    return [str(statement)] if statement else []
 
 
 def mask_line(frame: Frame) -> str:

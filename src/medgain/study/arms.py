@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def assemble(
     if recipe.oversample:
         copies = _oversample(train, recipe.oversample, seeds.child("oversample").numpy())
         oversampled = len(copies)
-        parts.append(copies)
+        parts += [copies] if oversampled else []
     synthetic = None
     if recipe.synthetic:
         if sampler is None:
@@ -93,13 +94,23 @@ def count_per_class(images: ImageSet) -> dict[str, int]:
     return {label: int((labels == label).sum()) for label in images.classes or [""]}
 
 
-def _oversample(train: ImageSet, ratio: float, rng: np.random.Generator) -> ImageSet:
+def _oversample(
+    train: ImageSet,
+    amount: float | Literal["balanced"] | dict[str, float],
+    rng: np.random.Generator,
+) -> ImageSet:
     """Copy training images, class by class, evenly: each once before any twice."""
+    real = count_per_class(train)
+    most = max(real.values())
     labels = train.records["label"].to_numpy(dtype=object)
     rows: list[int] = []
     for label in train.classes or [""]:
         own = np.flatnonzero(labels == label)
-        wanted = round(ratio * len(own)) if len(own) else 0
+        if amount == "balanced":
+            wanted = most - len(own) if len(own) else 0
+        else:
+            ratio = amount.get(label, 0.0) if isinstance(amount, dict) else amount
+            wanted = round(ratio * len(own))
         rounds = [rng.permutation(own) for _ in range(-(-wanted // max(len(own), 1)))]
         rows += list(np.concatenate(rounds)[:wanted]) if rounds else []
     records = train.records.iloc[rows].reset_index(drop=True)

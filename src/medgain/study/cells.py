@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from medgain.data import splits
+from medgain.data import balance, splits
 from medgain.data.imageset import ImageSet
 from medgain.runtime.seeds import SeedTree
 from medgain.runtime.version import __version__
-from medgain.study.plan import Official, Plan
+from medgain.study.plan import CrossValidation, HoldOut, Plan
 
 
 @dataclass(frozen=True, order=True)
@@ -62,7 +62,7 @@ class Split:
 def list_folds(plan: Plan, fraction: float) -> list[Fold]:
     """Return every fold of `plan` at `fraction`."""
     protocol = plan.protocol
-    if isinstance(protocol, Official):
+    if not isinstance(protocol, CrossValidation):
         return [Fold(fraction, 0, repeat) for repeat in range(protocol.seeds)]
     return [
         Fold(fraction, fold, repeat)
@@ -87,29 +87,39 @@ def split_fold(
 ) -> Split:
     """Return the training, validation and test part of a fold.
 
-    The order is fixed: test first, then the fraction of what is left, then validation inside
-    that fraction, so that a small fraction is what a person with few images would have.
+    The order is fixed: test first, then what `class_fractions` keeps of the rest, then the
+    fraction of that, then validation inside that fraction, so that a small fraction is what a
+    person with few images would have.
 
     Args:
         images: the study's data set, near-duplicates merged into groups.
         banned: ids of images that the leak guard keeps out of training and validation.
     """
-    protocol = plan.protocol
-    if isinstance(protocol, Official):
-        pool, test = splits.official_split(images)
-    else:
-        rng = SeedTree(plan.seed).child("folds", "repeat", where.repeat).numpy()
-        pool, test = splits.grouped_folds(images, protocol.folds, rng)[where.fold]
+    pool, test = _pool_and_test(plan, images, where)
     if banned:
         ids = images.records["image_id"].to_numpy(dtype=object)
         pool = pool[[image_id not in banned for image_id in ids[pool]]]
     # The subset's seed leaves the fraction out, so that a smaller subset lies in a larger one.
     shared = SeedTree(plan.seed).child("fold", where.fold, "repeat", where.repeat)
+    if plan.class_fractions:
+        rng = shared.child("class_fractions").numpy()
+        pool = balance.thin_classes(images, pool, plan.class_fractions, rng)
     subset = splits.subset(images, pool, where.fraction, shared.child("subset").numpy())
     train, validation = splits.split_validation(
-        images, subset, protocol.validation, where.seeds(plan).child("validation").numpy()
+        images, subset, plan.protocol.validation, where.seeds(plan).child("validation").numpy()
     )
     return Split(np.sort(train), np.sort(validation), np.sort(test))
+
+
+def _pool_and_test(plan: Plan, images: ImageSet, where: Fold) -> splits.Split:
+    protocol = plan.protocol
+    if isinstance(protocol, CrossValidation):
+        rng = SeedTree(plan.seed).child("folds", "repeat", where.repeat).numpy()
+        return splits.grouped_folds(images, protocol.folds, rng)[where.fold]
+    if isinstance(protocol, HoldOut):  # one test part for all repeats, as an official one is
+        rng = SeedTree(plan.seed).child("holdout").numpy()
+        return balance.balanced_test(images, protocol.per_class, rng)
+    return splits.official_split(images)
 
 
 def cell_key(plan: Plan, cell: Cell, data_key: str) -> str:
@@ -125,14 +135,21 @@ def cell_key(plan: Plan, cell: Cell, data_key: str) -> str:
         cell=asdict(cell),
         recipe=recipe.model_dump(exclude={"reference", "fractions", "same_as"}),
         generator=generator.model_dump() if generator else None,
-        task=task.model_dump(),
+        task=_written(task.model_dump()),
         weights=_content(getattr(task, "weights", None)),
         protocol=plan.protocol.model_dump(exclude={"seeds", "repeats"}),
         runtime=plan.runtime.model_dump(),
         seed=plan.seed,
         data=data_key,
         version=__version__,
+        # where they are not used they are left out: cells of older plans stay valid
+        **({"class_fractions": plan.class_fractions} if plan.class_fractions else {}),
     )
+
+
+def _written(task: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what came later and isn't used, so that cells of older plans stay valid."""
+    return {key: value for key, value in task.items() if key != "input_px" or value is not None}
 
 
 def _content(weights: str | None) -> str | None:

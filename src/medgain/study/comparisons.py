@@ -79,7 +79,7 @@ class _Comparer:
             )
         estimate = gain_interval(
             metric.gain(own["value"], other["value"]),
-            protocol=self.plan.protocol.kind,
+            protocol="cross-validation" if folds else "official",
             n_train=self.pool_groups if folds else None,
             n_test=self.table.groups(test_set),
             boot_gains=boot_gains,

@@ -140,6 +140,12 @@ def _notes(
         notes.append(
             "Patient ids unknown: leakage between images of one patient cannot be excluded."
         )
+    held_out = dataset.get("test_part")  # studies of before have none
+    if held_out and held_out["per_class"] < held_out["asked"]:
+        notes.append(held_out["statement"])
+    if plan.class_fractions:
+        kept = ", ".join(f"{share:g} of {name}" for name, share in plan.class_fractions.items())
+        notes.append(f"Classes were thinned out for training, to study an imbalance: kept {kept}.")
     if failed:
         notes.append(f"{failed} cells failed; they are listed with their causes.")
     for one in comparisons:

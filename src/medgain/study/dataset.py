@@ -16,7 +16,7 @@ from medgain.runtime.errors import LeakError
 from medgain.runtime.files import atomic_folder, read_json, write_json
 from medgain.study.cells import Fold, digest, list_folds, split_fold
 from medgain.study.folder import StudyFolder
-from medgain.study.plan import Official, PhantomSource, Plan
+from medgain.study.plan import HoldOut, Official, PhantomSource, Plan
 from medgain.study.suitability import check_suits
 
 
@@ -165,6 +165,7 @@ def _describe(
             "dropped": sorted(prepared.banned),
             "statement": _statement(prepared, duplicates, found),
         },
+        "test_part": _describe_test_part(plan, prepared, parts),
         "parts": parts,
         "external": [
             {
@@ -195,6 +196,22 @@ def _statement(
     if not prepared.images.card.groups_known:
         text += " Patient ids unknown: leakage between images of one patient cannot be excluded."
     return text
+
+
+def _describe_test_part(
+    plan: Plan, prepared: Prepared, parts: list[dict[str, Any]]
+) -> dict[str, Any] | None:
+    """Return what a balanced test part was to hold and what it holds; None of other protocols."""
+    if not isinstance(plan.protocol, HoldOut):
+        return None
+    asked, taken = plan.protocol.per_class, parts[0]["test_images"] // len(prepared.images.classes)
+    text = f"The held-out test part has {taken} images of each class, in whole groups."
+    if taken < asked:
+        text += (
+            f" {asked} were asked for: at most half of the rarest class's images are held out, and"
+            " no group is divided."
+        )
+    return {"test": plan.protocol.test, "asked": asked, "per_class": taken, "statement": text}
 
 
 def _describe_part(plan: Plan, prepared: Prepared, where: Fold) -> dict[str, Any]:

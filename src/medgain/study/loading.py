@@ -92,6 +92,10 @@ def _check_names(plan: Plan, where: str) -> None:
         _known(name.partition("[")[0], known, f"{where}: metric")
         if "[" in name and not find_metric(name).by_class:
             raise ConfigError(f"{where}: metric '{name}' is not measured by class")
+        if "[" not in name and not find_metric(name).overall:
+            raise ConfigError(
+                f"{where}: metric '{name}' is that of one class", f"write {name}[CLASS]"
+            )
     if "test" in plan.external:
         raise ConfigError(f"{where}: external: 'test' is the name of the set's own test part")
 

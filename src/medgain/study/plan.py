@@ -36,6 +36,28 @@ class Official(Part):
     )
 
 
+class HoldOut(Part):
+    """A test part with equally many images of each class, drawn once; the rest is for training."""
+
+    kind: Literal["holdout"]
+    test: Literal["balanced"] = Field(
+        default="balanced", description="equally many images of each class, in whole groups"
+    )
+    per_class: int = Field(
+        default=500,
+        ge=1,
+        description="test images of each class; never more than half of the rarest class",
+    )
+    seeds: int = Field(default=5, ge=1, description="how many repeats")
+    validation: float = Field(
+        default=0.2, gt=0, lt=1, description="share of the training groups held out of training"
+    )
+    on_leak: Literal["error", "drop"] = Field(
+        default="error",
+        description="refuse contradicting duplicates, or drop the offending images from training",
+    )
+
+
 class CrossValidation(Part):
     """Stratified, grouped folds, repeated with other seeds."""
 
@@ -58,12 +80,14 @@ class Arm(Part):
         default=None, description="augmentation policy: a registered name, or ranges of its own"
     )
     synthetic: Synthetic | None = Field(default=None, description="synthetic images to add")
-    oversample: float | None = Field(
-        default=None, gt=0, description="copies of training images to add, per real one"
+    oversample: float | Literal["balanced"] | dict[str, float] | None = Field(
+        default=None,
+        description="copies of training images to add, per real one, overall or per class; or"
+        " balanced: as many as make all classes equal",
     )
     task: dict[str, Any] = Field(
         default_factory=dict,
-        description="another model for this arm: the task's model, width or weights",
+        description="another model for this arm: the task's model, width, weights or input_px",
     )
     same_as: str | None = Field(
         default=None, description="the same recipe as that arm, with other seeds (an A/A control)"
@@ -74,6 +98,20 @@ class Arm(Part):
     fractions: list[float] | None = Field(
         default=None, description="run at these fractions only (by default at all of the plan's)"
     )
+
+    @field_validator("oversample", mode="before")
+    @classmethod
+    def _oversample(cls, value: Any) -> Any:
+        if value is None or value == "balanced":
+            return value
+        amounts = list(value.values()) if isinstance(value, dict) else [value]
+        if not amounts or any(
+            isinstance(one, bool) or not isinstance(one, int | float) for one in amounts
+        ):
+            raise ValueError("copies are a number, a number for each class, or balanced")
+        if not all(0 < one < float("inf") for one in amounts):
+            raise ValueError("copies per real image must be finite and greater than 0")
+        return value
 
 
 class RuntimeSpec(Part):
@@ -93,11 +131,15 @@ class Plan(Part):
         default_factory=lambda: {"kind": "classification"},
         description="the task's settings; kind names the task",
     )
-    protocol: Annotated[Official | CrossValidation, Field(discriminator="kind")] = Field(
+    protocol: Annotated[Official | HoldOut | CrossValidation, Field(discriminator="kind")] = Field(
         default_factory=Official, description="how the data are split and how often"
     )
     fractions: list[float] = Field(
         default=[1.0], min_length=1, description="shares of the training groups to study"
+    )
+    class_fractions: dict[str, float] = Field(
+        default_factory=dict,
+        description="shares of a class's training groups to keep, to study an imbalance",
     )
     metric: str = Field(
         default="", description="the primary metric: auroc, or dice for segmentation"
@@ -128,8 +170,11 @@ class Plan(Part):
 
     @field_validator("protocol", mode="before")
     @classmethod
-    def _official_by_default(cls, value: Any) -> Any:
-        return {"kind": "official", **value} if isinstance(value, dict) else value
+    def _kind_by_default(cls, value: Any) -> Any:
+        """A protocol that says how to draw a test part holds one out; else it is the set's own."""
+        if not isinstance(value, dict):
+            return value
+        return {"kind": "holdout" if {"test", "per_class"} & set(value) else "official", **value}
 
     @field_validator("fractions")
     @classmethod
@@ -137,6 +182,13 @@ class Plan(Part):
         if any(not 0 < value <= 1 for value in values):
             raise ValueError("fractions lie above 0 and up to 1")
         return sorted(set(values))
+
+    @field_validator("class_fractions")
+    @classmethod
+    def _class_fractions(cls, values: dict[str, float]) -> dict[str, float]:
+        if any(not 0 < value <= 1 for value in values.values()):
+            raise ValueError("shares of a class lie above 0 and up to 1")
+        return values
 
     @model_validator(mode="after")
     def _metrics_of_the_task(self) -> Plan:

@@ -37,10 +37,19 @@ class Results:
 
 
 def compared_metrics(plan: Plan, card: dict[str, Any]) -> list[str]:
-    """Return the plan's metrics, and the primary one of each mask class where there are several."""
-    names = card["mask_classes"] if plan.task_kind.needs_masks else []
-    by_class = find_metric(plan.metric).by_class and "[" not in plan.metric and len(names) > 1
-    own = [f"{plan.metric}[{name}]" for name in names] if by_class else []
+    """Return the plan's metrics, with those of each class where there are several.
+
+    That is the primary metric of each mask class, and the recall of each of more than two
+    classes of images; of two, sensitivity and specificity are the same.
+    """
+    own: list[str] = []
+    if not plan.task_kind.needs_masks:
+        names = card["classes"] if len(card["classes"]) > 2 else []
+        own = [f"recall[{name}]" for name in names]
+        return list(dict.fromkeys([*plan.metrics, *own]))
+    names = card["mask_classes"]
+    if find_metric(plan.metric).by_class and "[" not in plan.metric and len(names) > 1:
+        own = [f"{plan.metric}[{name}]" for name in names]
     return list(dict.fromkeys([plan.metric, *own, *plan.metrics]))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from medgain.runtime.device import set_threads
+from medgain.runtime.device import keep_freed_memory, set_threads
 from medgain.study.assessment_stage import run_assessment
 from medgain.study.cell_stage import run_cell
 from medgain.study.dataset import load_prepared
@@ -21,6 +21,7 @@ def run_stage(path: Path, stage: Stage, retry_failed: bool = False) -> Outcome:
     folder = StudyFolder(path)
     plan = folder.read_plan()
     set_threads(plan.runtime.threads)
+    keep_freed_memory()
     prepared = load_prepared(folder)
     if isinstance(stage, GeneratorStage):
         return train_generator(folder, plan, prepared, stage, retry_failed)

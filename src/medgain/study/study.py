@@ -123,6 +123,8 @@ class Study:
             f"{len(self.plan.arms)} arms, {len(self.plan.fractions)} fractions: to run are "
             + ", then ".join(rounds),
         ]
+        if dataset["test_part"]:
+            lines.append(dataset["test_part"]["statement"])
         for part in dataset["parts"]:
             per_class = ", ".join(f"{n} {name}" for name, n in part["train_per_class"].items())
             lines.append(

@@ -15,7 +15,7 @@ def check_suits(plan: Plan, images: ImageSet, external: dict[str, ImageSet]) -> 
     Raises:
         ConfigError: says what is asked for, what there is, and what to do.
     """
-    plan.make_task().check(images)
+    _check_models(plan, images)
     _check_masks(plan, images)
     _check_class_names(plan, images)
     for name, part in external.items():
@@ -25,6 +25,20 @@ def check_suits(plan: Plan, images: ImageSet, external: dict[str, ImageSet]) -> 
                 f"external set '{name}' ({theirs}) does not match the data set ({ours})",
                 "import it with the same --size, colour and class names",
             )
+
+
+def _check_models(plan: Plan, images: ImageSet) -> None:
+    """Check the task of every arm against the set, each different one once."""
+    seen: list[object] = []
+    for arm in plan.arms:
+        task = plan.make_task(arm)
+        if task.config not in seen:
+            seen.append(task.config)
+            try:
+                task.check(images)
+            except ConfigError as error:
+                where = f"arms.{arm}: " if plan.recipe(arm).task else ""
+                raise ConfigError(f"{where}{error.problem}", error.remedy) from None
 
 
 def _shape(images: ImageSet) -> str:
@@ -40,7 +54,12 @@ def _check_class_names(plan: Plan, images: ImageSet) -> None:
         name = metric.partition("[")[2].removesuffix("]")
         if name and name not in known:
             raise ConfigError(f"metric '{metric}' names an unknown class", suggest(name, known))
+    for label in plan.class_fractions:
+        if label not in images.classes:
+            hint = suggest(label, images.classes) if images.classes else "the set has no classes"
+            raise ConfigError(f"class_fractions names an unknown class '{label}'", hint)
     for arm, spec in plan.arms.items():
+        _check_copies(arm, spec.oversample, images)
         amount = spec.synthetic and (spec.synthetic.ratio or spec.synthetic.count)
         unknown = sorted(set(amount) - set(images.classes)) if isinstance(amount, dict) else []
         if unknown:
@@ -56,6 +75,16 @@ def _check_class_names(plan: Plan, images: ImageSet) -> None:
             )
         if made:
             _check_pretraining(plan, arm, made, images)
+
+
+def _check_copies(arm: str, oversample: object, images: ImageSet) -> None:
+    """Raise `ConfigError` where an arm wants copies of classes that the set has not."""
+    where = f"arms.{arm}.oversample"
+    unknown = sorted(set(oversample) - set(images.classes)) if isinstance(oversample, dict) else []
+    if unknown:
+        raise ConfigError(f"{where} names {unknown}", f"the classes are {images.classes}")
+    if oversample == "balanced" and not images.classes:
+        raise ConfigError(f"{where}: the set has no classes to balance", "give a number")
 
 
 def _check_pretraining(plan: Plan, arm: str, made: Making, images: ImageSet) -> None:

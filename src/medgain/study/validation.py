@@ -46,7 +46,7 @@ def _sentence(model: type[BaseModel], details: Any) -> str:
 def _is_tag(part: Any) -> bool:
     """Pydantic puts the chosen member of a union on the path, which no user wrote."""
     return isinstance(part, str) and (
-        part in {"official", "cross-validation", "str", "PhantomSource"} or "[" in part
+        part in {"official", "holdout", "cross-validation", "str", "PhantomSource"} or "[" in part
     )
 
 

@@ -77,7 +77,8 @@ class Task(ABC):
 
     @abstractmethod
     def check(self, images: ImageSet) -> None:
-        """Raise `DataError` if the set as a whole is unfit for this task."""
+        """Raise `DataError` if the set as a whole is unfit for this task, `ConfigError` if the
+        model or its pretrained weights are unfit for the set or can't be had."""
 
     @abstractmethod
     def fit(self, data: TrainingData, *, seeds: SeedTree, device: torch.device) -> FitResult:

@@ -53,10 +53,19 @@ class ClassificationTask(Task):
     Config = ClassificationConfig
     primary_metric = "auroc"
     secondary_metrics = ("accuracy", "balanced_accuracy", "sensitivity", "specificity")
+    ARM_KEYS = Task.ARM_KEYS | {"input_px"}
     config: ClassificationConfig
 
     def check(self, images: ImageSet) -> None:
-        """Raise `DataError` unless the images have labels of two classes or more."""
+        """See that the images have two classes or more, and that the model can be built for them.
+
+        Pretrained weights are read, or downloaded, here: what they lack is known before anything
+        is trained.
+
+        Raises:
+            DataError: labels are missing.
+            ConfigError: the model or its weights don't suit these images, or can't be had.
+        """
         name = images.card.name
         if not images.classes:
             raise DataError(
@@ -67,6 +76,11 @@ class ClassificationTask(Task):
             raise DataError(
                 f"'{name}' has one class only ('{images.classes[0]}')",
                 "a classifier needs two or more",
+            )
+        unknown = [0.5] * images.channels
+        with own_chance(SeedTree(0), torch.device("cpu")):
+            build_classifier(
+                self._spec(images), weights=self.config.weights, mean=unknown, std=unknown
             )
 
     def fit(self, data: TrainingData, *, seeds: SeedTree, device: torch.device) -> FitResult:
@@ -93,6 +107,7 @@ class ClassificationTask(Task):
         threshold = self._threshold(model, parts["validation"])
         seconds = time.perf_counter() - started
         details = describe_fit(model, model.spec.model, done, dtype)
+        details["input_px"] = list(model.spec.input_size_px)
         return FitResult(model, threshold, done.step, seconds, done.history, details)
 
     def predict(self, result: FitResult, images: ImageSet) -> np.ndarray:
@@ -122,7 +137,7 @@ class ClassificationTask(Task):
         scores = {
             entry.name: float(entry.value.function(truth, predictions, **chosen))
             for entry in METRICS
-            if entry.value.task == "classification"
+            if entry.value.task == "classification" and entry.value.overall
         }
         recalls = per_class_recall(truth, predictions, **chosen)
         names = [f"recall[{name}]" for name in images.classes]
@@ -145,38 +160,42 @@ class ClassificationTask(Task):
     def resampled(
         self, metric: str, frame: pd.DataFrame, weights: np.ndarray, card: Mapping[str, Any]
     ) -> NDArray[np.float64]:
-        """Return a registered metric in each resample, (B,), computed anew from `per_image`."""
+        """Return a metric of `score` in each resample, (B,), computed anew from `per_image`."""
         classes: list[str] = list(card["classes"])
         positive = card.get("positive")
         codes = pd.Categorical(frame["label"], categories=classes).codes
         columns = [f"{PROBABILITY_PREFIX}{label}" for label in classes]
         threshold = float(frame["threshold"].iloc[0])
-        values: NDArray[np.float64] = METRICS.get(metric).function(
+        name, bracket, rest = metric.partition("[")
+        values: NDArray[np.float64] = (per_class_recall if bracket else METRICS.get(name).function)(
             np.asarray(codes, np.int64),
             frame[columns].to_numpy(np.float64),
             positive=classes.index(positive) if positive else len(classes) - 1,
             threshold=None if np.isnan(threshold) else threshold,
             weights=weights,
         )
-        return values
+        return values[:, classes.index(rest.removesuffix("]"))] if bracket else values
+
+    def _spec(self, images: ImageSet) -> ClassifierSpec:
+        return ClassifierSpec(
+            model=self.config.model,
+            classes=tuple(images.classes),
+            positive=images.positive_code,
+            channels=images.channels,
+            size_px=images.size_px,
+            width=self.config.width,
+            dropout=self.config.dropout,
+            input_px=self.config.input_px,
+        )
 
     def _build(self, data: TrainingData, seeds: SeedTree, device: torch.device) -> Classifier:
-        train, config = data.train, self.config
-        spec = ClassifierSpec(
-            model=config.model,
-            classes=tuple(train.classes),
-            positive=train.positive_code,
-            channels=train.channels,
-            size_px=train.size_px,
-            width=config.width,
-            dropout=config.dropout,
-        )
+        train, spec = data.train, self._spec(data.train)
         check_same_kind(data.validation, spec, "the validation part")
         if data.pretrain is not None:
             check_same_kind(data.pretrain, spec, "the pretraining set")
         mean, std = mean_and_std(train)
         with own_chance(seeds.child("model"), torch.device("cpu")):
-            model = build_classifier(spec, weights=config.weights, mean=mean, std=std)
+            model = build_classifier(spec, weights=self.config.weights, mean=mean, std=std)
         return model.to(memory_format=torch.channels_last).to(device)
 
     def _threshold(self, model: Classifier, validation: Part) -> float | None:

@@ -57,6 +57,12 @@ class ClassificationConfig(TrainingConfig):
     width: int | None = Field(
         default=None, ge=4, le=512, description="channels of the CNN's first block (32)"
     )
+    input_px: int | None = Field(
+        default=None,
+        ge=8,
+        le=2048,
+        description="longer side in pixels that the network is shown; by default as stored",
+    )
     weights: str | None = Field(
         default=None,
         description="pretrained weights: a .safetensors or .pth file, or download; none: random",

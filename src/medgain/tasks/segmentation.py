@@ -57,8 +57,21 @@ class SegmentationTask(Task):
     config: SegmentationConfig
 
     def check(self, images: ImageSet) -> None:
-        """Raise `DataError` unless the set has masks, and every value in them has a name."""
+        """See that every value in the masks has a name, and that the model can be built.
+
+        Pretrained weights are read, or downloaded, here: what they lack is known before anything
+        is trained.
+
+        Raises:
+            DataError: masks or the names of their values are missing.
+            ConfigError: the model or its weights don't suit these images, or can't be had.
+        """
         check_masks(images, f"the image set '{images.card.name}'")
+        unknown = [0.5] * images.channels
+        with own_chance(SeedTree(0), torch.device("cpu")):
+            build_segmenter(
+                self._spec(images), weights=self.config.weights, mean=unknown, std=unknown
+            )
 
     def fit(self, data: TrainingData, *, seeds: SeedTree, device: torch.device) -> FitResult:
         """Train a segmenter; the same data, seeds, device and threads give the same bits.
@@ -155,20 +168,22 @@ class SegmentationTask(Task):
         np.savez_compressed(path, masks=predictions)
         return [path]
 
-    def _build(self, sets: dict[str, ImageSet], seeds: SeedTree, device: torch.device) -> Segmenter:
-        train, config = sets["train"], self.config
-        spec = SegmenterSpec(
-            model=config.model,
-            mask_classes=tuple(train.card.mask_classes),
-            channels=train.channels,
-            size_px=train.size_px,
-            width=config.width,
+    def _spec(self, images: ImageSet) -> SegmenterSpec:
+        return SegmenterSpec(
+            model=self.config.model,
+            mask_classes=tuple(images.card.mask_classes),
+            channels=images.channels,
+            size_px=images.size_px,
+            width=self.config.width,
         )
+
+    def _build(self, sets: dict[str, ImageSet], seeds: SeedTree, device: torch.device) -> Segmenter:
+        train, spec = sets["train"], self._spec(sets["train"])
         for name, images in sets.items():
             check_pixels(images, spec.channels, spec.size_px, f"the {PART_WORDS[name]}")
         mean, std = mean_and_std(train)
         with own_chance(seeds.child("model"), torch.device("cpu")):
-            model = build_segmenter(spec, weights=config.weights, mean=mean, std=std)
+            model = build_segmenter(spec, weights=self.config.weights, mean=mean, std=std)
         return model.to(memory_format=torch.channels_last).to(device)
 
 

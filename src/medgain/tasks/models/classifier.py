@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from medgain.runtime.errors import ConfigError
 from medgain.tasks.models.base import Backbone, ModelRequest, find_model
@@ -25,6 +26,7 @@ class ClassifierSpec:
         size_px: height and width of the images it was trained on.
         width: of the CNN, or None.
         dropout: share of features dropped in training.
+        input_px: longer side that the images are rescaled to in the network; None: as they are.
     """
 
     model: str
@@ -34,6 +36,17 @@ class ClassifierSpec:
     size_px: tuple[int, int]
     width: int | None = None
     dropout: float = 0.0
+    input_px: int | None = None
+
+    @property
+    def input_size_px(self) -> tuple[int, int]:
+        """Height and width of what the backbone is shown."""
+        if self.input_px is None:
+            return self.size_px
+        height, width = (
+            max(1, round(side * self.input_px / max(self.size_px))) for side in self.size_px
+        )
+        return height, width
 
 
 class Classifier(Network):
@@ -59,7 +72,13 @@ class Classifier(Network):
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Return the penultimate layer's output, float32, (N, D)."""
-        return self.body(self.normalised(images)).flatten(1).float()
+        return self.body(self.normalised(self._rescaled(images))).flatten(1).float()
+
+    def _rescaled(self, images: torch.Tensor) -> torch.Tensor:
+        size = self.spec.input_size_px
+        if size == self.spec.size_px:
+            return images
+        return functional.interpolate(images, size, mode="bilinear", antialias=True)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits, float32, (N, K)."""
@@ -86,13 +105,14 @@ def build_classifier(
         ConfigError: no such model, weights that don't fit, or images too small for it.
     """
     family, name = find_model(spec.model)
-    backbone = family.build(ModelRequest(name, spec.channels, spec.size_px, spec.width, weights))
+    request = ModelRequest(name, spec.channels, spec.input_size_px, spec.width, weights)
+    backbone = family.build(request)
     return Classifier(spec, backbone, backbone.mean or mean, backbone.std or std)
 
 
 def _count_features(body: nn.Module, channels: int, spec: ClassifierSpec) -> int:
     """Return D, by passing one blank image through, which also proves that the size suits."""
-    height, width = spec.size_px
+    height, width = spec.input_size_px
     body.eval()
     try:
         with torch.no_grad():
@@ -101,6 +121,6 @@ def _count_features(body: nn.Module, channels: int, spec: ClassifierSpec) -> int
         raise ConfigError(
             f"the model {spec.model} can't take images of {width}×{height} px"
             f" ({str(error).splitlines()[0]})",
-            "import the images at another --size, or choose another task.model",
+            "set task.input_px, import the images at another --size, or choose another task.model",
         ) from None
     return int(features.flatten(1).shape[1])
