@@ -103,6 +103,14 @@ def test_masks_are_probed_too_on_training_pairs(tmp_path, test_part_is_not_read)
     assert cost.seconds_each["assessments"] > steps
 
 
+def test_as_many_processes_measure_side_by_side_as_would_work(trial):
+    probe = run_probe(trial.folder.path, 0.1, workers=2)
+    assert probe.processes == 2 and probe.start_seconds > 0 and probe.failed == {}
+    assert probe.task.step > 0 and set(probe.generators) == {"dcgan"}
+    cost = estimate_cost(trial.study.plan, trial.prepared, trial.rounds(), probe, workers=2)
+    assert cost.seconds >= len(cost.stages) * probe.start_seconds / probe.busy
+
+
 def test_stages_are_the_plan_s_and_time_is_shared_by_workers(trial):
     plan, rounds = trial.study.plan, trial.rounds()
     one = estimate_cost(plan, trial.prepared, rounds, RATES, workers=1)

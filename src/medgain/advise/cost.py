@@ -117,7 +117,9 @@ class _Estimate:
     def _extra(self, cell: Cell, per_class: dict[str, int]) -> tuple[int, float]:
         """Return how many images an arm adds, and the seconds of drawing them."""
         recipe = self.plan.recipe(cell.arm)
-        extra = round((recipe.oversample or 0.0) * sum(per_class.values()))
+        copies = recipe.oversample
+        ratio = float(copies) if isinstance(copies, (int, float)) else 0.0
+        extra = round(ratio * sum(per_class.values()))
         if recipe.synthetic is None:
             return extra, 0.0
         made = making(self.plan, cell.arm, self.prepared.images)

@@ -6,6 +6,7 @@ alone would promise too much.
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +25,7 @@ from medgain.runtime.device import set_threads
 from medgain.runtime.errors import MedgainError
 from medgain.study.cells import list_cells, list_folds, split_fold
 from medgain.study.dataset import load_prepared
+from medgain.study.executors import leave_with_parent
 from medgain.study.folder import StudyFolder
 from medgain.study.generator_stage import generator_stages
 from medgain.study.plan import Plan
@@ -82,7 +84,10 @@ def run_probe(folder: Path, seconds: float, workers: int) -> Probe:
     barrier = context.Barrier(processes)
     try:
         with ProcessPoolExecutor(
-            processes, mp_context=context, initializer=_wait_for_others, initargs=(barrier,)
+            processes,
+            mp_context=context,
+            initializer=_begin_together,
+            initargs=(os.getpid(), barrier),
         ) as pool:
             futures = [pool.submit(measure, folder, seconds, time.time()) for _ in range(processes)]
             return _joined([future.result() for future in futures], began)
@@ -149,8 +154,9 @@ def _first_stages(plan: Plan, prepared: Any) -> dict[str, Any]:
     return found
 
 
-def _wait_for_others(barrier: Any) -> None:
-    """Begin when every process is up, so that all measure at the same time."""
+def _begin_together(parent: int, barrier: Any) -> None:
+    """Begin when every process is up, so that all measure at the same time; end with `parent`."""
+    leave_with_parent(parent)
     try:
         barrier.wait(_WAIT_SECONDS)
     except BrokenBarrierError:

@@ -19,7 +19,7 @@ from medgain.study.plan import Plan
 from medgain.study.routes import kind_of, pair_settings
 from medgain.study.stage import GeneratorStage
 
-_UNIT_STEPS = 8  # what some generators do in every fourth or eighth step is in there
+_UNITS = (8, 4, 2)  # steps: what some generators do in every fourth or eighth is in there
 _GROWTH = 3
 _NEVER_KIMG = 1e9
 _SAMPLES = 32
@@ -60,12 +60,13 @@ def measure_generator(
         MedgainError: it can't be trained on these images.
     """
     run = _Run(plan, prepared, stage, clock)
-    began, unit = clock.spent, _UNIT_STEPS * run.batch_size
-    first, generator = run.fit(run.batch_size)
-    if _UNIT_STEPS * first > seconds:  # a step takes long: make do with one
-        rate = GeneratorRate(first / run.batch_size, 0.0, 0.0, 0.0, run.batch_size, True)
-        return rate, generator
-    short, generator = run.fit(unit)
+    began = clock.spent
+    run.fit(run.batch_size)  # the first time, memory is found and kernels are chosen
+    one, _ = run.fit(run.batch_size)
+    # what follows is five times as many steps at least; they may take up to twice the time
+    steps = next((u for u in _UNITS if 5 * u * one < 2 * seconds), 1)
+    unit = steps * run.batch_size
+    short, _ = run.fit(unit)
     with_looks, _ = run.fit(unit, look_every=unit / 2)
     image, images, longest = 0.0, unit, short
     while images == unit or clock.allows(began, _GROWTH * longest, seconds):
@@ -77,8 +78,8 @@ def measure_generator(
         begin=max(0.0, short - unit * image),
         look=max(0.0, (with_looks - short) / 2),
         sample=run.drawing(generator),
-        images=images,
-        rough=False,
+        images=int(images),
+        rough=steps < _UNITS[1],
     )
     return rate, generator
 

@@ -104,8 +104,8 @@ def _row(name: str, cells: Sequence[int | str]) -> str:
 
 def _first(page: _Page, advice: Advice, one: Suggestion) -> None:
     page.head("TRY FIRST")
-    named = one.policy.name or "your own"
-    page.pair("policy", f"{named}: {one.policy.why}")
+    named = f"{one.policy.name}: " if one.policy.name else ""
+    page.pair("policy", named + one.policy.why)
     page.pair("flips", "on" if flips(one.policy) else "off")
     if one.generator is None:
         page.pair("generator", one.no_generator)
