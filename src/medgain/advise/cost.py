@@ -174,8 +174,8 @@ def _side_by_side(seconds: Sequence[float], workers: int) -> float:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it: "40 s", "12 min", "3 h 20 min"."""
-    if seconds < 90:
+    """Return a time as people say it: "140 s", "12 min", "3 h 20 min"."""
+    if seconds < 180:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     if minutes < 90:

@@ -188,6 +188,8 @@ def _joined(probes: list[Probe], began: float) -> Probe:
 def _median(rates: list[R]) -> R:
     columns = [asdict(rate) for rate in rates]
     middle = {key: statistics.median(column[key] for column in columns) for key in columns[0]}
+    for key in {"steps", "images"} & set(middle):
+        middle[key] = int(middle[key])
     if "rough" in middle:
         middle["rough"] = any(column["rough"] for column in columns)
     return type(rates[0])(**middle)

@@ -68,17 +68,17 @@ def measure_generator(
     unit = steps * run.batch_size
     short, _ = run.fit(unit)
     with_looks, _ = run.fit(unit, look_every=unit / 2)
-    image, images, longest = 0.0, unit, short
-    while images == unit or clock.allows(began, _GROWTH * longest, seconds):
+    image, images = 0.0, unit
+    while images == unit or clock.allows(began, short + image * _GROWTH * images, seconds):
         images *= _GROWTH
-        longest, generator = run.fit(images)
-        image = max((longest - short) / (images - unit), _LEAST)
+        longer, generator = run.fit(images)
+        image = max((longer - short) / (images - unit), _LEAST)
     rate = GeneratorRate(
         image=image,
         begin=max(0.0, short - unit * image),
         look=max(0.0, (with_looks - short) / 2),
         sample=run.drawing(generator),
-        images=int(images),
+        images=images,
         rough=steps < _UNITS[1],
     )
     return rate, generator

@@ -80,13 +80,14 @@ def measure_task(
     short, steps, step = first, _SHORT_STEPS, first / _SHORT_STEPS
     if first < seconds:
         short, _ = clock.seconds(lambda: fit(_SHORT_STEPS))
-        longest = short
         while steps < task.config.steps:
-            if steps > _SHORT_STEPS and not clock.allows(began, _GROWTH * longest, seconds):
+            more = min(steps * _GROWTH, task.config.steps)
+            expected = short + step * (more - _SHORT_STEPS)
+            if steps > _SHORT_STEPS and not clock.allows(began, expected, seconds):
                 break
-            steps = min(steps * _GROWTH, task.config.steps)
-            longest, _ = clock.seconds(partial(fit, steps))
-            step = max((longest - short) / (steps - _SHORT_STEPS), _LEAST)
+            steps = more
+            longer, _ = clock.seconds(partial(fit, steps))
+            step = max((longer - short) / (steps - _SHORT_STEPS), _LEAST)
     predict = predicting / len(few)
     begin = max(0.0, short - _SHORT_STEPS * step - len(validation) * predict)
     return TaskRate(
@@ -109,5 +110,6 @@ def _drawn(images: ImageSet, rows: np.ndarray, rng: np.random.Generator) -> Imag
     # the first of each class, then whatever comes
     order = rng.permutation(len(rows))
     first = [order[np.flatnonzero(labels[order] == name)[0]] for name in sorted(set(labels))]
-    rest = [place for place in order if place not in set(first)]
+    known = set(first)
+    rest = [place for place in order if place not in known]
     return images.take(np.sort(rows[[*first, *rest][:most]]))

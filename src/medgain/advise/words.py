@@ -161,7 +161,11 @@ def _cost(page: _Page, advice: Advice) -> None:
         total += f"; as busy as the machine is now, ×{probe.busy:.1f}: {duration(cost.now_seconds)}"
     page.pair("study", total)
     if probe.task.rough or any(rate.rough for rate in probe.generators.values()):
-        page.pair("", "rough: steps take long here; --seconds 60 measures more of them")
+        page.pair(
+            "",
+            "rough: few steps were measured (they are slow, or the machine is busy);"
+            " --seconds 60 measures more",
+        )
     if advice.fits is False:
         page.pair(
             "",
