@@ -8,6 +8,7 @@ import sys
 import typer
 
 from medgain.cli import (
+    advise,
     audit,
     data,
     generator,
@@ -29,7 +30,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (data, study, train, predict, generator, phantom, score, audit, release, listing):
+for module in (
+    data,
+    advise,
+    study,
+    train,
+    predict,
+    generator,
+    phantom,
+    score,
+    audit,
+    release,
+    listing,
+):
     module.register(app)
 
 

@@ -38,7 +38,7 @@ def run_in_processes(
     with ProcessPoolExecutor(
         workers,
         mp_context=get_context("spawn"),
-        initializer=_leave_with_parent,
+        initializer=leave_with_parent,
         initargs=(os.getpid(),),
     ) as pool:
         futures = [pool.submit(run_stage, path, stage, retry_failed) for stage in stages]
@@ -50,7 +50,7 @@ def run_in_processes(
             raise
 
 
-def _leave_with_parent(parent: int) -> None:
+def leave_with_parent(parent: int) -> None:
     """End this worker when the study's process ends, killed or not.
 
     A worker that outlived it would go on writing into a folder that `--resume` works in.

@@ -18,6 +18,7 @@ from medgain.study.statistics import GainEstimate, bootstrap_groups, gain_interv
 from medgain.study.verdict import decide
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 Tick = Callable[[int], None]
 _Z = float(special.ndtri(0.975))
 
@@ -75,6 +76,30 @@ class OfficialSetting:
     effect: float = 0.0
 
 
+@dataclass(frozen=True)
+class ScoredPart:
+    """Who is scored: the patient and the class of each image, and nothing else of it.
+
+    Attributes:
+        group: (N,) numbers 0 … G−1, each of them used.
+        label: (N,) 1 for the positive class, 0 for the others; images of a group may differ.
+    """
+
+    group: IntArray
+    label: IntArray
+
+    @property
+    def groups(self) -> int:
+        """How many groups there are."""
+        return int(self.group.max()) + 1
+
+
+def usual_part() -> ScoredPart:
+    """Return 600 images in 300 groups of 1 to 3, half of them positive."""
+    group = np.repeat(np.arange(300), np.tile([1, 2, 3], 100))
+    return ScoredPart(group, (group // 3) % 2)  # equal numbers of both classes
+
+
 def simulate_official(
     setting: OfficialSetting,
     repeats: Sequence[int],
@@ -86,17 +111,21 @@ def simulate_official(
 ) -> list[Tally]:
     """Return one tally for each J in `repeats`; a study of J cells is the first J of the largest.
 
-    600 test images in 300 groups of 1 to 3, half of them positive.
+    The test images are those of `usual_part`.
     """
+    part = usual_part()
     truth = _official_truth(setting)
     estimates: list[list[GainEstimate]] = [[] for _ in repeats]
     bootstraps: list[list[bool]] = [[] for _ in repeats]
     for _ in range(studies):
-        gains, boot, groups = _official_study(setting, max(repeats), resamples, rng)
+        gains, boot = official_study(setting, part, max(repeats), resamples, rng)
         for index, count in enumerate(repeats):
             estimates[index].append(
                 gain_interval(
-                    gains[:count], protocol="official", n_test=groups, boot_gains=boot[:, :count]
+                    gains[:count],
+                    protocol="official",
+                    n_test=part.groups,
+                    boot_gains=boot[:, :count],
                 )
             )
             spread = boot[:, :count].mean(axis=1).std(ddof=1)
@@ -134,29 +163,90 @@ def tally(
     )
 
 
-def _official_study(
-    setting: OfficialSetting, repeats: int, resamples: int, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray, int]:
-    """Return gains (J,), resampled gains (B, J) and the number of groups."""
-    sizes = np.tile([1, 2, 3], 100)
-    group = np.repeat(np.arange(len(sizes)), sizes)
-    label = (group // 3) % 2  # equal numbers of both classes
-    count = len(group)
-    shared = setting.group_sd * rng.standard_normal(len(sizes))[group]
-    shared += setting.image_sd * rng.standard_normal(count)
-    weights = np.vstack([np.ones(count), bootstrap_groups(group, resamples, rng)])
+def official_study(
+    setting: OfficialSetting,
+    part: ScoredPart,
+    repeats: int,
+    resamples: int,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray]:
+    """Return the gains (J,) of one study, and in resamples of the test groups (B, J)."""
+    shared = _difficulty(setting, part, rng)
+    resampled = bootstrap_groups(part.group, resamples, rng)
+    weights = np.vstack([np.ones(len(part.label)), resampled])
     metric = {"auroc": auroc, "accuracy": accuracy}[setting.metric]
     values = np.empty((2, repeats, resamples + 1))
     for arm, effect in enumerate((0.0, setting.effect)):
-        of_arm = shared + setting.arm_sd * rng.standard_normal(count)
+        of_arm = shared + setting.arm_sd * rng.standard_normal(len(part.label))
         for training in range(repeats):
-            slope, offset = _draw_training(setting, effect, rng)
-            noise = setting.model_sd * rng.standard_normal(count)
-            chance = special.expit(slope * (label - 0.5) + offset + of_arm + noise)
-            table = np.stack([1 - chance, chance], axis=1)
-            values[arm, training] = metric(label, table, positive=1, weights=weights)
+            table = _predicted(setting, effect, part, of_arm, rng)
+            values[arm, training] = metric(part.label, table, positive=1, weights=weights)
     gains = values[1] - values[0]
-    return gains[:, 0], gains[:, 1:].T, len(sizes)
+    return gains[:, 0], gains[:, 1:].T
+
+
+def folds_study(
+    setting: OfficialSetting,
+    part: ScoredPart,
+    folds: int,
+    repeats: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Return the gains (folds · repeats,) of a cross-validated study whose trainings are new draws.
+
+    Images keep their difficulty from repeat to repeat, as patients do. What the folds share by
+    training on common images is not simulated (`simulation_folds` does that): the spread of the
+    gains is what this is for.
+    """
+    shared = _difficulty(setting, part, rng)
+    metric = {"auroc": auroc, "accuracy": accuracy}[setting.metric]
+    arms = [
+        (effect, shared + setting.arm_sd * rng.standard_normal(len(part.label)))
+        for effect in (0.0, setting.effect)
+    ]
+    gains = []
+    for _ in range(repeats):
+        fold = _draw_folds(part, folds, rng)
+        for number in range(folds):
+            own = fold == number
+            values = [
+                metric(
+                    part.label[own], _predicted(setting, effect, part, of_arm, rng)[own], positive=1
+                )
+                for effect, of_arm in arms
+            ]
+            gains.append(float(values[1]) - float(values[0]))
+    return np.array(gains)
+
+
+def _difficulty(setting: OfficialSetting, part: ScoredPart, rng: np.random.Generator) -> FloatArray:
+    shared = setting.group_sd * rng.standard_normal(part.groups)[part.group]
+    shared += setting.image_sd * rng.standard_normal(len(part.label))
+    return np.asarray(shared, np.float64)
+
+
+def _predicted(
+    setting: OfficialSetting,
+    effect: float,
+    part: ScoredPart,
+    of_arm: FloatArray,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Return the probabilities (N, 2) of one new training of an arm."""
+    slope, offset = _draw_training(setting, effect, rng)
+    noise = setting.model_sd * rng.standard_normal(len(part.label))
+    chance = special.expit(slope * (part.label - 0.5) + offset + of_arm + noise)
+    return np.stack([1 - chance, chance], axis=1)
+
+
+def _draw_folds(part: ScoredPart, folds: int, rng: np.random.Generator) -> IntArray:
+    """Return each image's fold (N,): groups dealt out in turn, the positive ones first."""
+    positive = np.bincount(part.group, weights=part.label) > 0
+    order = rng.permutation(part.groups)
+    order = order[np.argsort(~positive[order], kind="stable")]
+    fold = np.empty(part.groups, np.int64)
+    fold[order] = np.arange(part.groups) % folds
+    return fold[part.group]
 
 
 def _draw_training(

@@ -85,7 +85,7 @@ class Study:
             LeakError: the data leak.
         """
         folder = StudyFolder(Path(out))
-        workers = workers or self._default_workers()
+        workers = workers or self.workers()
         if workers < 1:
             raise ConfigError(f"{workers} workers can't run a study", "use one or more")
         if folder.plan_file.exists() and not resume:
@@ -168,7 +168,8 @@ class Study:
             if isinstance(stage, GeneratorStage)
         ]
 
-    def _default_workers(self) -> int:
+    def workers(self) -> int:
+        """Return how many stages `run` has at a time unless it is told."""
         if not self.plan.runtime.device.startswith("cpu"):
             return 1
         return max(1, cpu_count() // self.plan.runtime.threads)
