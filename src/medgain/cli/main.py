@@ -9,6 +9,7 @@ import typer
 
 from medgain.cli import (
     audit,
+    clean,
     data,
     generator,
     listing,
@@ -29,7 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (data, study, train, predict, generator, phantom, score, audit, release, listing):
+_GROUPS = (data, clean, study, train, predict, generator, phantom, score, audit, release, listing)
+for module in _GROUPS:
     module.register(app)
 
 

@@ -78,9 +78,7 @@ def draw_ruler(rng: np.random.Generator) -> list[Stroke]:
     for number, place in enumerate(places):
         length = tick * (1.5 if number % 5 == 0 and not corner else 1.0)
         foot = middle + place * across
-        strokes.append(
-            Stroke(np.stack([foot, foot - length * inward]), width, colour, opacity)
-        )
+        strokes.append(Stroke(np.stack([foot, foot - length * inward]), width, colour, opacity))
     if not corner and rng.random() < 0.6:
         line = np.stack([middle + places[0] * across, middle + places[-1] * across])
         strokes.append(Stroke(line, width, colour, opacity))
@@ -95,7 +93,7 @@ def paint_strokes(picture: Picture, strokes: list[Stroke]) -> Field:
     covered = np.zeros((side, side), np.float32)
     for stroke in strokes:
         wanted_px = stroke.width * side / 2
-        width_px = max(int(round(wanted_px)), 1)
+        width_px = max(round(wanted_px), 1)
         opacity = stroke.opacity * min(wanted_px / _SMALLEST_PX, 1.0)
         canvas = np.zeros((side, side), np.uint8)
         places = np.rint(((stroke.points + 1.0) * side / 2 - 0.5) * 16).astype(np.int32)

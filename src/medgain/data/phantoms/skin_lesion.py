@@ -53,7 +53,7 @@ class Lesion:
 def draw_lesion(rng: np.random.Generator, *, melanoma: bool, severity: float) -> Lesion:
     """Draw a lesion. How atypical it is overlaps between the classes; severity sets them apart."""
     lean = (0.75 if melanoma else -0.55) * severity
-    atypia = float(sigmoid(np.float64(2.0 * (lean + rng.normal(0.0, 0.55)))))
+    atypia = float(sigmoid(np.array(2.0 * (lean + rng.normal(0.0, 0.55)))))
     kinds = rng.choice(len(_TONES), p=[share for share, _ in _TONES])
     tone = np.clip(np.array(_TONES[kinds][1]) * rng.normal(1.0, 0.06), 0.2, 0.95)
     tone = np.clip(tone + rng.normal(0.0, 0.025, 3), 0.2, 0.97)

@@ -71,7 +71,7 @@ def take_shot(lesion: Lesion, node: SeedTree, size_px: int, shares: Mapping[str,
 def _add_artefacts(
     picture: Picture, has: dict[str, bool], streams: dict[str, Rng], x: Field, y: Field
 ) -> tuple[dict[str, Field], str]:
-    """Draw the artefacts (in place); return how each covers the points, and the sticker's colour."""
+    """Draw artefacts (in place); return how each covers the points, and the sticker's colour."""
     covers, colour = {}, ""
     if has["hair"]:
         covers["hair"] = paint_strokes(picture, draw_hairs(streams["hair"]))
