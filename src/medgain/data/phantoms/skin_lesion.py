@@ -96,17 +96,20 @@ def paint_lesion(lesion: Lesion, u: Field, v: Field) -> tuple[Picture, Field]:
     melanin = lesion.density * inside * np.exp(lesion.patches * zones)
     melanin *= np.exp(lesion.slant[0] * u * scale + lesion.slant[1] * v * scale)
     melanin *= 1.0 + lesion.network * _network(lesion, u, v)
-    spots = lesion.fine.at(u * 11.0 + 3.1, v * 11.0)
-    melanin += lesion.globules * inside * sigmoid((spots - 1.1) / 0.12)
-    scar = lesion.scar * inside * sigmoid((lesion.shapes.at(u * scale + 9, v * scale) - 0.5) / 0.2)
-    melanin *= 1.0 - scar
+    if lesion.globules:
+        spots = lesion.fine.at(u * 11.0 + 3.1, v * 11.0)
+        melanin += lesion.globules * inside * sigmoid((spots - 1.1) / 0.12)
+    if lesion.scar:
+        pale = sigmoid((lesion.shapes.at(u * scale + 9, v * scale) - 0.5) / 0.2)
+        melanin *= 1.0 - lesion.scar * inside * pale
     melanin, blood = _skin(lesion, u, v, melanin)
     blood += lesion.redness * inside
     density = melanin[..., None] * _MELANIN + blood[..., None] * _BLOOD
     picture = np.array(lesion.tone, np.float32) * np.exp(-density)
-    veil = lesion.veil * sigmoid((depth - 0.25) / 0.1)
-    veil *= sigmoid((lesion.shapes.at(u * scale - 7, v * scale + 4) - 0.2) / 0.25)
-    picture += (_VEIL * (0.5 + 0.5 * picture) - picture) * veil[..., None]
+    if lesion.veil:
+        veil = lesion.veil * sigmoid((depth - 0.25) / 0.1)
+        veil *= sigmoid((lesion.shapes.at(u * scale - 7, v * scale + 4) - 0.2) / 0.25)
+        picture += (_VEIL * (0.5 + 0.5 * picture) - picture) * veil[..., None]
     return picture.astype(np.float32), inside
 
 
@@ -122,13 +125,19 @@ def _inside(lesion: Lesion, u: Field, v: Field) -> tuple[Field, Field]:
     reach = np.float32(lesion.warp * lesion.radius)
     x = u + reach * lesion.shapes.octaves(u * scale, v * scale, 0.6, 3)
     y = v + reach * lesion.shapes.octaves(u * scale + 11.0, v * scale - 5.0, 0.6, 3)
-    angle = np.arctan2(y, x)
-    radius = np.full_like(angle, lesion.radius)
-    for order, (cosine, sine) in enumerate(lesion.waves, start=2):
-        radius += lesion.radius * (cosine * np.cos(order * angle) + sine * np.sin(order * angle))
+    away = np.hypot(x, y)
+    cosine, sine = x / (away + np.float32(1e-6)), y / (away + np.float32(1e-6))
+    radius = np.full_like(away, lesion.radius)
+    many_cosine, many_sine = cosine, sine  # of the angle's multiples, by the sum formulas
+    for first, second in lesion.waves.astype(np.float32):
+        many_cosine, many_sine = (
+            many_cosine * cosine - many_sine * sine,
+            many_sine * cosine + many_cosine * sine,
+        )
+        radius += np.float32(lesion.radius) * (first * many_cosine + second * many_sine)
     radius = np.maximum(radius, 0.25 * lesion.radius)
     depth = (radius - np.hypot(x / lesion.aspect, y * lesion.aspect)) / lesion.radius
-    sectors = lesion.shapes.at(2.0 * np.cos(angle) + 17.0, 2.0 * np.sin(angle) + 17.0)
+    sectors = lesion.shapes.at(2.0 * cosine + 17.0, 2.0 * sine + 17.0)
     width = lesion.softness * np.exp(0.5 * lesion.softness_varies * sectors)
     return sigmoid(2.2 * depth / np.maximum(width, 0.02)), depth
 
@@ -142,8 +151,9 @@ def _network(lesion: Lesion, u: Field, v: Field) -> Field:
 def _skin(lesion: Lesion, u: Field, v: Field, melanin: Field) -> tuple[Field, Field]:
     """Return melanin with that of the skin added, and the skin's blood."""
     blood = lesion.mottle * lesion.shapes.octaves(u + 3.0, v + 3.0, 2.6, 3)
-    freckles = sigmoid((lesion.shapes.octaves(u, v, 4.1, 2) - 1.7) / 0.2)
-    melanin = melanin + lesion.freckles * freckles
+    if lesion.freckles:
+        freckles = sigmoid((lesion.shapes.octaves(u, v, 4.1, 2) - 1.7) / 0.2)
+        melanin = melanin + lesion.freckles * freckles
     # fine furrows of the skin, dark and narrow
     furrows = np.maximum(0.16 - np.abs(lesion.fine.at(u * 13.0, v * 19.0)), 0.0)
     melanin += 0.25 * furrows + 0.012 * lesion.fine.at(u * 34.0, v * 34.0)
