@@ -14,6 +14,7 @@ KINDS = {
     "segmenters": ("medgain.tasks.segmenters", "SEGMENTERS"),
     "phantoms": ("medgain.data.phantoms", "PHANTOMS"),
     "metrics": ("medgain.metrics.base", "METRICS"),
+    "detectors": ("medgain.data.cleaning", "DETECTORS"),
     "layouts": ("medgain.data.importers", "LAYOUTS"),
     "tasks": ("medgain.tasks.base", "TASKS"),
     "executors": ("medgain.study.executors", "EXECUTORS"),

@@ -10,6 +10,7 @@ import typer
 from medgain.cli import (
     advise,
     audit,
+    clean,
     data,
     generator,
     listing,
@@ -30,8 +31,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (
+_GROUPS = (
     data,
+    clean,
     advise,
     study,
     train,
@@ -42,7 +44,8 @@ for module in (
     audit,
     release,
     listing,
-):
+)
+for module in _GROUPS:
     module.register(app)
 
 

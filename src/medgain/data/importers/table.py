@@ -23,9 +23,12 @@ from medgain.runtime.errors import DataError, suggest
 USUAL_NAMES = {
     "image": (
         *("image_path", "path", "filepath", "file_path", "file", "filename", "file_name"),
-        *("image", "image_name", "image_index", "image_id", "id"),
+        *("image", "image_name", "image_index", "image_id", "isic_id", "id"),
     ),
-    "label": ("label", "class", "diagnosis", "dx", "target", "category", "finding", "y"),
+    "label": (
+        *("label", "class", "diagnosis", "dx", "target", "category", "finding", "y"),
+        *("benign_malignant", "diagnosis_1"),
+    ),
     "group": (
         *("patient_id", "patientid", "patient", "subject_id", "subject"),
         *("lesion_id", "case_id", "case", "group"),
