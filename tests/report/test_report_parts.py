@@ -15,6 +15,7 @@ from medgain.report.answer import worth_text
 from medgain.report.charts import monotone
 from medgain.report.evidence import mean_curves
 from medgain.report.forest import forest_axis, forest_strip
+from medgain.report.ledger import energy_used
 from medgain.report.material import policy_name
 from medgain.report.pictures import contact_sheet, fit_sheets, load_arrays, to_8bit
 from medgain.report.scoring import CLASS_SCORES, cell_scores, roc_grid, summary
@@ -244,3 +245,15 @@ def test_exchange_rate_keeps_the_studys_words_with_a_true_minus() -> None:
     row = {"worth_real_images": {"estimate": 9, "text": "worth 9 (95 % interval -40 to 98)"}}
     assert worth_text(row) == "worth 9 (95 % interval \u221240 to 98)"
     assert worth_text({"worth_real_images": None}) == ""
+
+
+def test_energy_is_the_sum_over_trained_generators_and_untold_where_one_is_unknown() -> None:
+    trained = [
+        {"steps": 10, "energy_wh": 1.25, "energy_source": "RAPL"},
+        {"steps": 20, "energy_wh": 0.5, "energy_source": "RAPL"},
+        {"steps": 0, "energy_wh": None},  # a control, which learns nothing
+        {"status": "failed", "cause": "out of memory"},
+    ]
+    assert energy_used(trained) == ", 1.75 Wh (RAPL)"
+    assert energy_used([*trained, {"steps": 5, "energy_wh": None}]) == ""
+    assert energy_used([{"steps": 0}]) == ""

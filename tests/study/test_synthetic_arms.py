@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import itertools
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from medgain import Card, ImageSet, Study
-from medgain.runtime.errors import ConfigError, DataError
+from medgain.runtime.errors import ConfigError, DataError, MedgainError
 from medgain.runtime.files import read_json
 from medgain.runtime.seeds import SeedTree
 from medgain.study import load_plan, open_study
@@ -108,6 +109,17 @@ def test_classes_that_do_not_exist_or_are_not_made_are_refused(plan, tmp_path, s
     loaded = load_plan(with_arm(plan, generator="cyclegan", **synthetic))
     with pytest.raises(ConfigError, match=message):
         prepare(loaded, StudyFolder(tmp_path / "out"))
+
+
+def test_missing_package_stops_the_study_before_anything_is_trained(plan, tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    missing = lambda name, *rest: None if name == "diffusers" else find(name, *rest)  # noqa: E731
+    monkeypatch.setattr("medgain.generators.ddpm_network.importlib.util.find_spec", missing)
+    plan["generators"]["ddpm"] = {}
+    prepare(load_plan(plan), StudyFolder(tmp_path / "unused"))  # no arm uses it
+    plan["arms"]["diffusion"] = {"synthetic": {"generator": "ddpm", "ratio": 1.0}}
+    with pytest.raises(MedgainError, match=r"pip install 'medgain\[diffusion\]'"):
+        prepare(load_plan(plan), StudyFolder(tmp_path / "out"))
 
 
 def test_what_segmentation_cannot_use_is_refused(plan):

@@ -36,6 +36,17 @@ def costs(frame: Frame) -> Block:
     return {"rows": rows, "lines": _cost_lines(frame)}
 
 
+def energy_used(stages: list[Block]) -> str:
+    """Return the energy of training `stages` and what told it; nothing where it is unknown."""
+    trained = [stage for stage in stages if number(stage.get("steps"))]
+    used = [wh for stage in trained if (wh := number(stage.get("energy_wh"))) is not None]
+    if not used or len(used) < len(trained):
+        return ""
+    sources = sorted({stage.get("energy_source") or "" for stage in trained} - {""})
+    told = f" ({', '.join(sources)})" if sources else ""
+    return f", {sum(used):.3g} Wh{told}"
+
+
 def _cost_lines(frame: Frame) -> list[str]:
     lines = []
     steps = {
@@ -57,7 +68,7 @@ def _cost_lines(frame: Frame) -> list[str]:
         peak = f", peak memory {count(memory)} MB" if memory else ""
         lines.append(
             f"{plural(len(stages), 'generator')} trained once and shared between arms: "
-            f"{seconds(total)} together{peak}."
+            f"{seconds(total)} together{peak}{energy_used(stages)}."
         )
     training = sum(number(cell.get("train_seconds")) or 0 for cell in frame.files.cells)
     lines.append(

@@ -14,8 +14,10 @@ def check_suits(plan: Plan, images: ImageSet, external: dict[str, ImageSet]) -> 
 
     Raises:
         ConfigError: says what is asked for, what there is, and what to do.
+        MedgainError: a generator that an arm uses needs a package that is not installed.
     """
     _check_models(plan, images)
+    _check_installed(plan)
     _check_masks(plan, images)
     _check_class_names(plan, images)
     for name, part in external.items():
@@ -39,6 +41,14 @@ def _check_models(plan: Plan, images: ImageSet) -> None:
             except ConfigError as error:
                 where = f"arms.{arm}: " if plan.recipe(arm).task else ""
                 raise ConfigError(f"{where}{error.problem}", error.remedy) from None
+
+
+def _check_installed(plan: Plan) -> None:
+    """Raise `MedgainError` where an arm's generator lacks a package."""
+    for arm in plan.arms:
+        spec = plan.recipe(arm).synthetic
+        if spec is not None:
+            kind_of(plan, spec.generator).check_installed()
 
 
 def _shape(images: ImageSet) -> str:
