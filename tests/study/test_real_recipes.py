@@ -128,6 +128,15 @@ def test_transfer_records_two_phases_and_what_each_network_saw(xrays, tmp_path):
     assert (cells.loc[["real", "e1", "rescaled"], "oversampled_images"] == 0).all()
 
 
+def test_whole_network_learns_after_its_head_in_every_arm(xrays, tmp_path):
+    _, cells = run("pneumonia-whole-network", xrays, tmp_path / "out")
+    for path in (tmp_path / "out" / "cells").glob("*/cell.json"):
+        names = [phase["name"] for phase in read_json(path)["details"]["phases"]]
+        assert names == ["head", "all"]
+    assert set(cells["steps"]) == {4}
+    assert (cells["oversampled_images"] == 0).all()
+
+
 def test_transfer_from_the_squeezenet_weights_at_hand(xrays, medgain_data, tmp_path):
     weights = medgain_data / "weights" / "squeezenet1_0_imagenet_deepcompression.pth"
     plan = yaml.safe_load((RECIPES / "pneumonia-transfer.yaml").read_text())
