@@ -80,8 +80,8 @@ def trainer(
     """Return a run of the generator called `name` with some optimisations switched off."""
     kind = GENERATORS.get(name)
     batch = int(settings["batch_size"])  # type: ignore[call-overload]
-    parts = {"micro_batch": -(-batch // on.parts)} if on.parts > 1 else {}
-    generator = kind(kind.Config(**settings, **parts, compile=on.compiled))
+    at_once = -(-batch // on.parts)  # some generators' default is "auto", found when training begins
+    generator = kind(kind.Config(**settings, micro_batch=at_once, compile=on.compiled))
     generator.trained_on = TrainedOn.describe(real)
     model = generator._built(0)
     if not on.channels_last:
@@ -93,7 +93,7 @@ def trainer(
     context = FitContext(seed=0, device=device, precision=precision, quiet=True)
     data = generator.training_data(real)
     run = Trainer(model, data, generator.config, Budget(kimg=1e9), context, identity={}, title=name)
-    run.micro_batch = run.config.micro_batch
+    run.micro_batch = at_once
     if not on.channels_last:
         at = run.draws.streams.images.at
         run.draws.streams.images.at = lambda rows: at(rows).contiguous()
