@@ -108,6 +108,22 @@ def test_every_section_of_the_specification_is_there(usual: Page) -> None:
         assert str(link).removeprefix("#") in usual.ids()
 
 
+def test_each_arm_has_the_interval_of_its_score(study_folder: Path, tmp_path: Path) -> None:
+    assert "interval of the mean" not in write_report(study_folder, tmp_path / "a").read_text()
+    copy = tmp_path / "study"
+    shutil.copytree(study_folder, copy)
+    verdict = json.loads((copy / "verdict.json").read_text())
+    one = {"arm": "classical", "test_set": "test", "fraction": 0.2, "metric": "auroc"}
+    verdict["scores"] = [
+        one | {"mean": 0.9, "ci_low": 0.8772, "ci_high": 0.9431},
+        one | {"arm": "real", "mean": 0.9, "ci_low": None, "ci_high": None},
+    ]
+    (copy / "verdict.json").write_text(json.dumps(verdict))
+    text = write_report(copy).read_text()
+    assert text.count("0.877–0.943") == 1
+    assert "95&#8239;% interval of the mean" in text or "95\u202f% interval of the mean" in text
+
+
 def test_ids_are_unique(usual: Page) -> None:
     assert len(usual.ids()) == len(set(usual.ids()))
 

@@ -109,6 +109,20 @@ def test_gain_is_the_mean_paired_difference(finished):
             assert np.isclose(one["gain"], (table[one["arm"]] - table["real"]).mean())
 
 
+def test_every_arm_has_its_own_scores_with_an_interval(finished):
+    frame, found = finished.results.frame, finished.verdict["scores"]
+    compared = {one["metric"] for one in finished.verdict["comparisons"]}
+    assert len(found) == ARMS * 2 * len(compared)
+    for one in found:
+        keys = ("arm", "metric", "fraction")
+        values = frame.loc[np.logical_and.reduce([frame[key] == one[key] for key in keys]), "value"]
+        assert one["mean"] == pytest.approx(values.mean())
+        if one["ci_low"] is not None:
+            assert 0 <= one["ci_low"] <= one["mean"] <= one["ci_high"] <= 1
+    known = [one["ci_low"] is not None for one in found if one["metric"] == "auroc"]
+    assert np.mean(known) > 0.5, "two trainings and a test part give an interval"
+
+
 def test_a_generator_serves_every_arm_and_ratio_that_needs_it(plan, tmp_path):
     plan["arms"] = {
         "real": {},

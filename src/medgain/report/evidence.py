@@ -20,7 +20,7 @@ from medgain.report.scoring import (
     summary,
 )
 from medgain.report.structures import mean_sd, metric_columns
-from medgain.report.wording import count, metric_name, plural, score
+from medgain.report.wording import count, metric_name, number, plural, score
 
 _STEPS_SHOWN = 60
 _NOT_DRAWN = ("learning_rate", "lr")
@@ -28,12 +28,13 @@ _X_AXES = ("step", "steps", "epoch", "kimg", "images_seen")
 
 
 def score_tables(frame: Frame) -> list[Block]:
-    """Return one table per test set and fraction: every metric, mean ± standard deviation."""
+    """Return one table per test set and fraction: every metric's mean, standard deviation and,
+    where it was compared, interval."""
     tables = []
     for test_set, fraction in frame.views():
         scores = frame.ok_results
         scores = scores[(scores["test_set"] == test_set) & (scores["fraction"] == fraction)]
-        rows = []
+        rows, bounds = [], _bounds(frame, test_set, fraction)
         for arm in frame.files.arms:
             mine = scores[scores["arm"] == arm]
             values = [
@@ -48,7 +49,7 @@ def score_tables(frame: Frame) -> list[Block]:
                     "swatch": frame.swatches[arm],
                     "cells": f"{mine['cell'].nunique()} of {len(planned)}",
                     "values": [
-                        mean_sd(frame, metric, value)
+                        (*mean_sd(frame, metric, value), bounds.get((arm, metric), ""))
                         for metric, value in zip(frame.overall_metrics, values, strict=True)
                     ],
                 }
@@ -57,6 +58,22 @@ def score_tables(frame: Frame) -> list[Block]:
             continue
         tables.append({"title": frame.view_line(test_set, fraction), "rows": rows})
     return tables
+
+
+def _bounds(frame: Frame, test_set: str, fraction: float) -> dict[tuple[str, str], str]:
+    """Return the interval of each arm's mean as text, by arm and metric."""
+    here = [
+        row
+        for row in frame.files.verdict.get("scores") or []  # studies of before have none
+        if (row["test_set"], float(row["fraction"])) == (test_set, fraction)
+    ]
+    return {
+        (row["arm"], row["metric"]): "–".join(
+            frame.value(row["metric"], row[end]) for end in ("ci_low", "ci_high")
+        )
+        for row in here
+        if number(row["ci_low"]) is not None
+    }
 
 
 def metric_heads(frame: Frame) -> list[Block]:

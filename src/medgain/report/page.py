@@ -23,6 +23,7 @@ from medgain.report.panels import pictures
 from medgain.report.rendering import read_asset, render
 from medgain.report.setting import banners, data, glossary, notes, protocol_line, reproduction
 from medgain.report.structures import case_tables, structure_views
+from medgain.report.wording import share
 from medgain.runtime.errors import MedgainError
 from medgain.runtime.files import write_text
 
@@ -90,6 +91,7 @@ def _content(frame: Frame) -> dict[str, Any]:
         "exchange": exchange(frame),
         "metric_heads": metric_heads(frame),
         "scores": score_tables(frame),
+        "level": share(files.verdict.get("level", 0.95)) if files.verdict.get("scores") else "",
         "class_views": class_views(frame),
         **_segmentation(frame),
         "training": training_views(frame),

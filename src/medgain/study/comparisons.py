@@ -1,11 +1,12 @@
-"""Compare the arms of a finished study with their references."""
+"""Compare the arms of a finished study with their references, and score each by itself."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from medgain.metrics.base import Metric, find_metric
 from medgain.runtime.seeds import SeedTree
@@ -37,22 +38,49 @@ class Comparison:
     cost: dict[str, float]
 
 
-def compare(plan: Plan, results: Results, dataset: dict[str, Any]) -> list[Comparison]:
-    """Return every comparison that `plan` asks for.
+@dataclass(frozen=True)
+class ArmScore:
+    """What one arm scores by itself: the mean over its cells, with an interval.
+
+    Attributes:
+        estimate: its `gain` is the mean itself; the interval holds trainings and test groups, as
+            that of a gain does, and stays within the metric's range.
+    """
+
+    arm: str
+    test_set: str
+    fraction: float
+    metric: str
+    estimate: GainEstimate
+
+
+def compare(
+    plan: Plan, results: Results, dataset: dict[str, Any]
+) -> tuple[list[Comparison], list[ArmScore]]:
+    """Return every comparison that `plan` asks for, and every arm's own scores.
 
     Args:
         dataset: what `dataset.json` holds.
     """
     comparer = _Comparer(plan, CellTable(plan, results, dataset["card"]), _pool_groups(dataset))
-    return [
+    metrics = compared_metrics(plan, dataset["card"])
+    compared = [
         comparer.one(arm, reference, test_set, fraction, metric)
         for test_set in ("test", *plan.external)
-        for metric in compared_metrics(plan, dataset["card"])
+        for metric in metrics
         for arm in plan.arms
         if (reference := plan.reference_of(arm)) is not None
         for fraction in plan.fractions_of(arm)
         if fraction in plan.fractions_of(reference)
     ]
+    scores = [
+        comparer.alone(arm, test_set, fraction, metric)
+        for test_set in ("test", *plan.external)
+        for metric in metrics
+        for arm in plan.arms
+        for fraction in plan.fractions_of(arm)
+    ]
+    return compared, scores
 
 
 class _Comparer:
@@ -68,24 +96,14 @@ class _Comparer:
         metric = find_metric(name)
         own = self.table.cells(arm, fraction, test_set, name)
         other = self.table.cells(reference, fraction, test_set, name)
-        folds = isinstance(self.plan.protocol, CrossValidation)
-        # folds have test parts of their own; official and external test sets serve every cell
-        shared_test_set = not folds or test_set != "test"
         boot_gains = None
-        if shared_test_set:
+        if self._shared(test_set):
             boot_gains = metric.gain(
                 self._boot(arm, test_set, fraction, metric),
                 self._boot(reference, test_set, fraction, metric),
             )
-        estimate = gain_interval(
-            metric.gain(own["value"], other["value"]),
-            protocol="cross-validation" if folds else "official",
-            n_train=self.pool_groups if folds else None,
-            n_test=self.table.groups(test_set),
-            boot_gains=boot_gains,
-            training_overlap=self.table.groups("test") / self.pool_groups if folds else 0.0,
-            level=self.plan.level,
-        )
+        gains = metric.gain(own["value"], other["value"])
+        estimate = self._interval(gains, test_set, boot_gains)
         return Comparison(
             arm=arm,
             reference=reference,
@@ -100,6 +118,34 @@ class _Comparer:
                 "train_seconds": float(own["train_seconds"].mean()),
                 "generator_seconds": float(own["generator_seconds"].mean()),
             },
+        )
+
+    def alone(self, arm: str, test_set: str, fraction: float, name: str) -> ArmScore:
+        metric = find_metric(name)
+        boot = self._boot(arm, test_set, fraction, metric) if self._shared(test_set) else None
+        values = self.table.cells(arm, fraction, test_set, name)["value"].to_numpy()
+        estimate = self._interval(values, test_set, boot)
+        bounds = np.clip((estimate.ci_low, estimate.ci_high), metric.low, metric.high)
+        bounded = replace(estimate, ci_low=float(bounds[0]), ci_high=float(bounds[1]))
+        return ArmScore(arm, test_set, fraction, name, bounded)
+
+    @property
+    def _folds(self) -> bool:
+        return isinstance(self.plan.protocol, CrossValidation)
+
+    def _shared(self, test_set: str) -> bool:
+        """Whether one test set serves every cell: official and external ones; folds have theirs."""
+        return not self._folds or test_set != "test"
+
+    def _interval(self, values: ArrayLike, test_set: str, boot: FloatArray | None) -> GainEstimate:
+        return gain_interval(
+            values,
+            protocol="cross-validation" if self._folds else "official",
+            n_train=self.pool_groups if self._folds else None,
+            n_test=self.table.groups(test_set),
+            boot_gains=boot,
+            training_overlap=self.table.groups("test") / self.pool_groups if self._folds else 0.0,
+            level=self.plan.level,
         )
 
     def _boot(self, arm: str, test_set: str, fraction: float, metric: Metric) -> FloatArray:

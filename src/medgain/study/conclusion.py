@@ -10,7 +10,7 @@ import numpy as np
 
 from medgain.metrics.base import find_metric
 from medgain.study.assessment import summarise
-from medgain.study.comparisons import Comparison, compare
+from medgain.study.comparisons import ArmScore, Comparison, compare
 from medgain.study.plan import Plan
 from medgain.study.power import detectable_gain, repeats_needed
 from medgain.study.results import Results
@@ -31,7 +31,7 @@ def conclude(
         assessments: of generators, by name and fraction.
     """
     card = dataset["card"]
-    compared = compare(plan, results, dataset)
+    compared, scores = compare(plan, results, dataset)
     families: dict[tuple[str, str, str], list[int]] = {}
     for position, one in enumerate(compared):
         families.setdefault((one.reference, one.test_set, one.metric), []).append(position)
@@ -60,6 +60,7 @@ def conclude(
         "level": plan.level,
         "test_sets": ["test", *plan.external],
         "comparisons": comparisons,
+        "scores": [_score(one) for one in scores],
         "detectable_gain": float(np.median(detectable)) if detectable else None,
         "failed_cells": int(failed),
         "notes": _notes(plan, comparisons, dataset, int(failed)),
@@ -114,6 +115,21 @@ def _as_dict(
         "cost": one.cost,
         "detectable_gain": _finite(detectable_gain(estimate.se, estimate.df)),
         "repeats_for_margin": {"repeats": needed.repeats, "text": needed.text},
+    }
+
+
+def _score(one: ArmScore) -> dict[str, Any]:
+    estimate = one.estimate
+    return {
+        "arm": one.arm,
+        "test_set": one.test_set,
+        "fraction": one.fraction,
+        "metric": one.metric,
+        "mean": _finite(estimate.gain),
+        "ci_low": _finite(estimate.ci_low),
+        "ci_high": _finite(estimate.ci_high),
+        "repeats": estimate.repeats,
+        "failed_cells": estimate.failed,
     }
 
 
