@@ -13,11 +13,7 @@ def costs(frame: Frame) -> Block:
     rows = []
     for arm in frame.files.arms:
         for fraction in frame.files.fractions:
-            cells = [
-                cell
-                for cell in frame.files.cells
-                if cell.get("arm") == arm and float(cell.get("fraction", -1)) == fraction
-            ]
+            cells = frame.files.cells_of(arm, fraction)
             done = [cell for cell in cells if cell.get("status") == "ok"]
             if cells:
                 rows.append(

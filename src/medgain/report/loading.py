@@ -82,6 +82,14 @@ class StudyFiles:
         found = {float(cell["fraction"]) for cell in self.cells if "fraction" in cell}
         return sorted(found | {float(row["fraction"]) for row in self.comparisons})
 
+    def cells_of(self, arm: str, fraction: float) -> list[dict[str, Any]]:
+        """Return the cells of one arm at one fraction, failed ones too."""
+        return [
+            cell
+            for cell in self.cells
+            if cell.get("arm") == arm and float(cell.get("fraction", -1)) == fraction
+        ]
+
     @property
     def origins(self) -> set[str]:
         """Return the origins of the data set and of every external set."""

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medgain.report.charts import Line, line_chart
-from medgain.report.evidence import curve_name, mean_curves
 from medgain.report.frame import Block, Frame
 from medgain.report.mask_pictures import in_pairs, masks_of, overlaid
 from medgain.report.pictures import contact_sheet, fit_sheets, load_arrays, png, to_8bit
 from medgain.report.svg import Style
+from medgain.report.training import curve_name, mean_curves
 from medgain.report.wording import NONE, count, listing, plural, score, seconds
 from medgain.runtime.files import read_json
 

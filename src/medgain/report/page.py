@@ -12,7 +12,7 @@ from markupsafe import Markup
 from medgain.report.answer import answer
 from medgain.report.distributions import distribution_views
 from medgain.report.doses import dose_response
-from medgain.report.evidence import class_views, metric_heads, score_tables, training_views
+from medgain.report.evidence import class_views, metric_heads, score_tables
 from medgain.report.filters import filters
 from medgain.report.frame import Frame
 from medgain.report.gains import exchange, forests
@@ -23,6 +23,7 @@ from medgain.report.panels import pictures
 from medgain.report.rendering import read_asset, render
 from medgain.report.setting import banners, data, glossary, notes, protocol_line, reproduction
 from medgain.report.structures import case_tables, structure_views
+from medgain.report.training import training_views
 from medgain.report.wording import share
 from medgain.runtime.errors import MedgainError
 from medgain.runtime.files import write_text
