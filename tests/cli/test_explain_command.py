@@ -35,7 +35,18 @@ def command(tmp_path_factory):
 
     small = ("config.width=2", "config.batch_size=4", "budget.kimg=0.02")
     settings = [word for setting in small for word in ("--set", setting)]
-    train = ("train", "@set", "--label", "pneumonia", "--out", "@run", "--device", "cpu")
+    train = (
+        "train",
+        "@set",
+        "--model",
+        "dcgan",
+        "--label",
+        "pneumonia",
+        "--out",
+        "@run",
+        "--device",
+        "cpu",
+    )
     done = call(*train, *settings)
     assert done.exit_code == 0, done.output
     call.folder = folder

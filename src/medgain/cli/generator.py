@@ -27,7 +27,7 @@ generator_explain.register(_app)
 def train(
     image_set: Annotated[Path, typer.Argument(metavar="SET", help="Folder of the image set.")],
     out: Annotated[Path, typer.Option(help="Folder for the run and the trained generator.")],
-    model: Annotated[str, typer.Option(help="A name from `medgain list generators`.")] = "dcgan",
+    model: Annotated[str, typer.Option(help="A name from `medgain list generators`.")] = "r3gan",
     label: Annotated[
         str | None, typer.Option(help="Class to train on; without it one generator per class.")
     ] = None,

@@ -40,7 +40,7 @@ class PerClass(Generator):
     # the folder names are the classes' positions: a class may be called anything, "../x" too
     _FOLDER: ClassVar[str] = "class-{}"
 
-    def __init__(self, name: str = "dcgan", config: Any = None) -> None:
+    def __init__(self, name: str, config: Any = None) -> None:
         self.kind = GENERATORS.get(name)
         self.name = name
         self.config = config if config is not None else self.kind.Config()
