@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -80,9 +81,7 @@ def trainer(
     """Return a run of the generator called `name` with some optimisations switched off."""
     kind = GENERATORS.get(name)
     batch = int(settings["batch_size"])  # type: ignore[call-overload]
-    at_once = -(
-        -batch // on.parts
-    )  # some generators' default is "auto", found when training begins
+    at_once = math.ceil(batch / on.parts)  # said, since some find theirs when training begins
     generator = kind(kind.Config(**settings, micro_batch=at_once, compile=on.compiled))
     generator.trained_on = TrainedOn.describe(real)
     model = generator._built(0)

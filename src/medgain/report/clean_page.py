@@ -8,12 +8,10 @@ from typing import Any
 from medgain.data.cleaning.telling import FORMAT_VERSION
 from medgain.data.cleaning.writing import PICTURES_NAME, RESULT_NAME
 from medgain.report.clean_pictures import tile_pictures
+from medgain.report.folder_page import FolderPage
 from medgain.report.pictures import load_arrays
-from medgain.report.rendering import render
 from medgain.report.setting import PHANTOM, UNKNOWN_PATIENTS
 from medgain.report.wording import count, plural, share
-from medgain.runtime.errors import MedgainError
-from medgain.runtime.files import read_json, write_text
 
 PAGE_NAME = "cleaning.html"
 PRIVATE = "This page shows images of the set: share it as you would share these."
@@ -25,6 +23,16 @@ _DONE = {
     "keep": "not looked for",
 }
 Block = dict[str, Any]
+_PAGE = FolderPage(
+    source=RESULT_NAME,
+    name=PAGE_NAME,
+    what="a clean-up",
+    version=FORMAT_VERSION,
+    again="run medgain clean again",
+    damaged="run medgain clean again with --overwrite",
+    template="clean.html.j2",
+    styles=("style.css", "score.css", "clean.css"),
+)
 
 
 def write_clean_page(folder: Path, out: Path | None = None) -> Path:
@@ -37,25 +45,7 @@ def write_clean_page(folder: Path, out: Path | None = None) -> Path:
     Raises:
         MedgainError: there is no cleaning.json, it is damaged, or of another format.
     """
-    folder = Path(folder)
-    result = read_json(folder / RESULT_NAME)
-    if not isinstance(result, dict) or result.get("format_version") != FORMAT_VERSION:
-        raise MedgainError(
-            f"{folder / RESULT_NAME} is not a clean-up of format {FORMAT_VERSION}",
-            "run medgain clean again",
-        )
-    out = Path(out) if out is not None else folder / PAGE_NAME
-    try:
-        page = render(
-            "clean.html.j2", ("style.css", "score.css", "clean.css"), **content(result, folder)
-        )
-    except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise MedgainError(
-            f"{folder / RESULT_NAME} is damaged ({error!r})",
-            "run medgain clean again with --overwrite",
-        ) from error
-    write_text(out, page)
-    return out
+    return _PAGE.write(folder, out, content)
 
 
 def content(result: Block, folder: Path) -> Block:

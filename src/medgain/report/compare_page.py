@@ -8,17 +8,25 @@ from typing import Any
 from medgain.assess.compare import RESULTS_NAME, SHEETS_NAME
 from medgain.assess.compare_wording import budget_words
 from medgain.report.compare_rows import cost_rows, scopes
+from medgain.report.folder_page import FolderPage
 from medgain.report.pictures import fit_sheets, load_arrays, to_8bit
-from medgain.report.rendering import render
 from medgain.report.setting import PHANTOM, UNKNOWN_PATIENTS
 from medgain.report.wording import count, plural
-from medgain.runtime.errors import MedgainError
-from medgain.runtime.files import read_json, write_text
 
 PAGE_NAME = "compare.html"
 _PICTURE_BYTES = 3_600_000
 _FORMAT_VERSION = 1
 Block = dict[str, Any]
+_PAGE = FolderPage(
+    source=RESULTS_NAME,
+    name=PAGE_NAME,
+    what="a comparison",
+    version=_FORMAT_VERSION,
+    again="run medgain generator compare again",
+    damaged="choose another --out and run medgain generator compare again",
+    template="compare.html.j2",
+    styles=("style.css", "score.css", "compare.css"),
+)
 
 
 def write_compare_page(folder: Path, out: Path | None = None) -> Path:
@@ -31,24 +39,7 @@ def write_compare_page(folder: Path, out: Path | None = None) -> Path:
     Raises:
         MedgainError: there is no results.json, it is damaged, or of another format.
     """
-    folder = Path(folder)
-    result = read_json(folder / RESULTS_NAME)
-    if not isinstance(result, dict) or result.get("format_version") != _FORMAT_VERSION:
-        raise MedgainError(
-            f"{folder / RESULTS_NAME} is not a comparison of format {_FORMAT_VERSION}",
-            "run medgain generator compare again",
-        )
-    out = Path(out) if out is not None else folder / PAGE_NAME
-    try:
-        styles = ("style.css", "score.css", "compare.css")
-        page = render("compare.html.j2", styles, **content(result, folder))
-    except (KeyError, TypeError, IndexError) as error:
-        raise MedgainError(
-            f"{folder / RESULTS_NAME} is damaged ({error!r})",
-            "choose another --out and run medgain generator compare again",
-        ) from error
-    write_text(out, page)
-    return out
+    return _PAGE.write(folder, out, content)
 
 
 def content(result: Block, folder: Path) -> Block:

@@ -7,16 +7,24 @@ from typing import Any
 
 from medgain.generators.explain import FORMAT_VERSION, PICTURES_NAME, RESULT_NAME
 from medgain.report.explain_pictures import tile_pictures
+from medgain.report.folder_page import FolderPage
 from medgain.report.pictures import load_arrays
-from medgain.report.rendering import render
 from medgain.report.setting import PHANTOM, UNKNOWN_PATIENTS
 from medgain.report.wording import MINUS, THIN, count, listing, plural, score, share
-from medgain.runtime.errors import MedgainError
-from medgain.runtime.files import read_json, write_text
 
 PAGE_NAME = "explain.html"
 PRIVATE = "This page shows training images: do not publish it."
 Block = dict[str, Any]
+_PAGE = FolderPage(
+    source=RESULT_NAME,
+    name=PAGE_NAME,
+    what="an explanation",
+    version=FORMAT_VERSION,
+    again="run medgain generator explain again",
+    damaged="run medgain generator explain again with --overwrite",
+    template="explain.html.j2",
+    styles=("style.css", "explain.css"),
+)
 
 
 def write_explain_page(folder: Path, out: Path | None = None) -> Path:
@@ -29,23 +37,7 @@ def write_explain_page(folder: Path, out: Path | None = None) -> Path:
     Raises:
         MedgainError: there is no explain.json, it is damaged, or of another format.
     """
-    folder = Path(folder)
-    result = read_json(folder / RESULT_NAME)
-    if not isinstance(result, dict) or result.get("format_version") != FORMAT_VERSION:
-        raise MedgainError(
-            f"{folder / RESULT_NAME} is not an explanation of format {FORMAT_VERSION}",
-            "run medgain generator explain again",
-        )
-    out = Path(out) if out is not None else folder / PAGE_NAME
-    try:
-        page = render("explain.html.j2", ("style.css", "explain.css"), **content(result, folder))
-    except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise MedgainError(
-            f"{folder / RESULT_NAME} is damaged ({error!r})",
-            "run medgain generator explain again with --overwrite",
-        ) from error
-    write_text(out, page)
-    return out
+    return _PAGE.write(folder, out, content)
 
 
 def content(result: Block, folder: Path) -> Block:

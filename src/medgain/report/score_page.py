@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from medgain.assess.score_folder import PAIRS_NAME, SCORE_NAME, SHEETS_NAME
+from medgain.report.folder_page import FolderPage
 from medgain.report.pictures import fit_sheets, load_arrays, to_8bit
-from medgain.report.rendering import render
 from medgain.report.score_pairs import consistency_view
 from medgain.report.score_tables import (
     extractor_views,
@@ -17,12 +17,20 @@ from medgain.report.score_tables import (
 )
 from medgain.report.setting import PHANTOM, UNKNOWN_PATIENTS
 from medgain.report.wording import count
-from medgain.runtime.errors import MedgainError
-from medgain.runtime.files import read_json, write_text
 
 PAGE_NAME = "score.html"
 _PICTURE_BYTES = 2_400_000
 _FORMAT_VERSION = 1
+_PAGE = FolderPage(
+    source=SCORE_NAME,
+    name=PAGE_NAME,
+    what="a score",
+    version=_FORMAT_VERSION,
+    again="run medgain score again",
+    damaged="run medgain score again",
+    template="score.html.j2",
+    styles=("style.css", "score.css"),
+)
 
 
 def write_score_page(folder: Path, out: Path | None = None) -> Path:
@@ -35,22 +43,7 @@ def write_score_page(folder: Path, out: Path | None = None) -> Path:
     Raises:
         MedgainError: there is no score.json, it is damaged, or of another format.
     """
-    folder = Path(folder)
-    result = read_json(folder / SCORE_NAME)
-    if not isinstance(result, dict) or result.get("format_version") != _FORMAT_VERSION:
-        raise MedgainError(
-            f"{folder / SCORE_NAME} is not a score of format {_FORMAT_VERSION}",
-            "run medgain score again",
-        )
-    out = Path(out) if out is not None else folder / PAGE_NAME
-    try:
-        page = render("score.html.j2", ("style.css", "score.css"), **content(result, folder))
-    except (KeyError, TypeError, IndexError) as error:
-        raise MedgainError(
-            f"{folder / SCORE_NAME} is damaged ({error!r})", "run medgain score again"
-        ) from error
-    write_text(out, page)
-    return out
+    return _PAGE.write(folder, out, content)
 
 
 def content(result: dict[str, Any], folder: Path) -> dict[str, Any]:

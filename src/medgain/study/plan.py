@@ -11,6 +11,16 @@ from medgain.study.plan_synthetic import GeneratorSpec, Part, Synthetic, dose_na
 from medgain.study.validation import validate
 from medgain.tasks.base import TASKS, Task
 
+HeldOutShare = Annotated[
+    float, Field(gt=0, lt=1, description="share of the training groups held out of training")
+]
+OnContradiction = Annotated[
+    Literal["error", "drop"],
+    Field(
+        description="refuse contradicting duplicates, or drop the offending images from training"
+    ),
+]
+
 
 class PhantomSource(Part):
     """A data set of made-up images, drawn when the study starts."""
@@ -27,9 +37,7 @@ class Official(Part):
 
     kind: Literal["official"] = "official"
     seeds: int = Field(default=5, ge=1, description="how many repeats")
-    validation: float = Field(
-        default=0.2, gt=0, lt=1, description="share of the training groups held out of training"
-    )
+    validation: HeldOutShare = 0.2
     on_leak: Literal["error", "drop"] = Field(
         default="error",
         description="refuse a leaking set, or drop the offending images from training",
@@ -49,13 +57,8 @@ class HoldOut(Part):
         description="test images of each class; never more than half of the rarest class",
     )
     seeds: int = Field(default=5, ge=1, description="how many repeats")
-    validation: float = Field(
-        default=0.2, gt=0, lt=1, description="share of the training groups held out of training"
-    )
-    on_leak: Literal["error", "drop"] = Field(
-        default="error",
-        description="refuse contradicting duplicates, or drop the offending images from training",
-    )
+    validation: HeldOutShare = 0.2
+    on_leak: OnContradiction = "error"
 
 
 class CrossValidation(Part):
@@ -64,13 +67,8 @@ class CrossValidation(Part):
     kind: Literal["cross-validation"]
     folds: int = Field(default=5, ge=2, description="how many folds")
     repeats: int = Field(default=1, ge=1, description="how often the folds are drawn anew")
-    validation: float = Field(
-        default=0.2, gt=0, lt=1, description="share of the training groups held out of training"
-    )
-    on_leak: Literal["error", "drop"] = Field(
-        default="error",
-        description="refuse contradicting duplicates, or drop the offending images from training",
-    )
+    validation: HeldOutShare = 0.2
+    on_leak: OnContradiction = "error"
 
 
 class Arm(Part):

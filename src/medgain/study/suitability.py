@@ -17,8 +17,7 @@ def check_suits(plan: Plan, images: ImageSet, external: dict[str, ImageSet]) -> 
         MedgainError: a generator that an arm uses needs a package that is not installed.
     """
     _check_models(plan, images)
-    _check_installed(plan)
-    _check_masks(plan, images)
+    _check_generators(plan, images)
     _check_class_names(plan, images)
     for name, part in external.items():
         theirs, ours = _shape(part), _shape(images)
@@ -41,14 +40,6 @@ def _check_models(plan: Plan, images: ImageSet) -> None:
             except ConfigError as error:
                 where = f"arms.{arm}: " if plan.recipe(arm).task else ""
                 raise ConfigError(f"{where}{error.problem}", error.remedy) from None
-
-
-def _check_installed(plan: Plan) -> None:
-    """Raise `MedgainError` where an arm's generator lacks a package."""
-    for arm in plan.arms:
-        spec = plan.recipe(arm).synthetic
-        if spec is not None:
-            kind_of(plan, spec.generator).check_installed()
 
 
 def _shape(images: ImageSet) -> str:
@@ -111,13 +102,14 @@ def _check_pretraining(plan: Plan, arm: str, made: Making, images: ImageSet) -> 
         )
 
 
-def _check_masks(plan: Plan, images: ImageSet) -> None:
-    """Raise `ConfigError` where a generator can't give what the task or the set needs."""
+def _check_generators(plan: Plan, images: ImageSet) -> None:
+    """Raise where an arm's generator lacks a package, or can't give what task or set need."""
     for arm in plan.arms:
         spec = plan.recipe(arm).synthetic
         if spec is None:
             continue
         kind = kind_of(plan, spec.generator)
+        kind.check_installed()
         if plan.task_kind.needs_masks and not kind.makes_masks:
             makers = [entry.name for entry in GENERATORS if entry.value.makes_masks]
             raise ConfigError(
