@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import torch
 
-from medgain.assess.audit import audit
-from medgain.data.imageset import Card, ImageSet
+from medgain.assess.audit.run import audit
+from medgain.imageset.imageset import Card, ImageSet
 
 
 def textures(count: int, size_px: int, seed: int) -> np.ndarray:

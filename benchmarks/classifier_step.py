@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from medgain.augment import resolve_policy
-from medgain.data.imageset import Card, ImageSet
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.seeds import SeedTree
 from medgain.tasks.base import TrainingData
-from medgain.tasks.classification import ClassificationTask
-from medgain.tasks.classification_config import ClassificationConfig
+from medgain.tasks.classification.config import ClassificationConfig
+from medgain.tasks.classification.task import ClassificationTask
 
 STEPS = 600
 

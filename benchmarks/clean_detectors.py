@@ -12,12 +12,12 @@ import time
 
 import numpy as np
 
-from medgain.data.cleaning import DETECTORS
-from medgain.data.cleaning.looking import look
-from medgain.data.cleaning.settings import resolve
-from medgain.data.duplicates import find_duplicates
-from medgain.data.imageset import ImageSet
-from medgain.data.phantoms import PHANTOMS
+from medgain.cleaning.detect import look
+from medgain.cleaning.detectors import DETECTORS
+from medgain.cleaning.settings import resolve
+from medgain.imageset.duplicates import find_duplicates
+from medgain.imageset.imageset import ImageSet
+from medgain.phantoms import PHANTOMS
 
 TRUTH = {
     "hairs": "artefact_hair",

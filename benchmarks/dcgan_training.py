@@ -22,9 +22,9 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.batches import TrainingData
-from medgain.generators.dcgan import DcganConfig, DcganModel
-from medgain.generators.loop import Trainer
+from medgain.generators.models.dcgan import DcganConfig, DcganModel
+from medgain.generators.training.batches import TrainingData
+from medgain.generators.training.loop import Trainer
 from medgain.runtime.device import autocast, cpu_count, resolve_device, resolve_precision
 
 Step = Callable[[], object]

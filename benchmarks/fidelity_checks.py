@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from scipy import stats
 
-from medgain.data.imageset import ImageSet
+from medgain.imageset.imageset import ImageSet
 from medgain.metrics.fidelity import (
     disjoint_halves,
     frechet_distance,
@@ -31,8 +31,8 @@ from medgain.metrics.fidelity import (
     prdc,
     standardise,
 )
-from medgain.metrics.fidelity_inputs import thin
-from medgain.metrics.radiomics import radiomics
+from medgain.metrics.fidelity.inputs import thin
+from medgain.metrics.radiomics.features import radiomics
 
 K = 5
 Z95 = 1.96

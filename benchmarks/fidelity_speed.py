@@ -32,8 +32,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from medgain.metrics.fidelity import frechet_distance, kernel_distance, prdc, standardise
-from medgain.metrics.fidelity_neighbours import Prdc
-from medgain.metrics.radiomics import radiomics
+from medgain.metrics.fidelity.neighbours import Prdc
+from medgain.metrics.radiomics.features import radiomics
 
 SUBSETS = 100
 Contestant = Callable[[], float]

@@ -25,11 +25,11 @@ import torch
 import yaml
 from torch.nn.functional import conv2d, conv_transpose2d
 
-from medgain.data.imageset import Card, ImageSet
 from medgain.generators.base import GENERATORS, Budget, FitContext
-from medgain.generators.loop import Trainer
-from medgain.generators.resampling import Resample
-from medgain.generators.synthetic import TrainedOn
+from medgain.generators.layers.resampling import Resample
+from medgain.generators.provenance import TrainedOn
+from medgain.generators.training.loop import Trainer
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.device import cpu_count, resolve_device, resolve_precision
 
 

@@ -23,9 +23,9 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, one_hot
 
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.loop import Trainer
-from medgain.generators.pix2pix import Pix2pixConfig, Pix2pixModel
-from medgain.generators.trainable import adam
+from medgain.generators.models.pix2pix.model import Pix2pixConfig, Pix2pixModel
+from medgain.generators.training.loop import Trainer
+from medgain.generators.training.model import adam
 from medgain.runtime.device import autocast, cpu_count, resolve_device, resolve_precision
 
 Step = Callable[[], object]

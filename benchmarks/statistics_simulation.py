@@ -26,9 +26,9 @@ from scipy import special  # noqa: E402
 from medgain.runtime.files import write_text  # noqa: E402
 from medgain.runtime.progress import progress  # noqa: E402
 from medgain.runtime.seeds import SeedTree  # noqa: E402
-from medgain.study.simulation import OfficialSetting, Tally, simulate_official  # noqa: E402
-from medgain.study.simulation_folds import FoldSetting, simulate_folds  # noqa: E402
-from medgain.study.statistics import MixedStudent  # noqa: E402
+from medgain.study.inference.simulation import OfficialSetting, Tally, simulate_official  # noqa: E402
+from medgain.study.inference.simulation_folds import FoldSetting, simulate_folds  # noqa: E402
+from medgain.study.inference.statistics import MixedStudent  # noqa: E402
 
 OUT = Path(__file__).parents[1] / "docs" / "explanation" / "statistics-table.md"
 REPEATS = (1, 3, 5, 10, 15)

@@ -22,16 +22,16 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from medgain.augment.policy import resolve_policy
-from medgain.data.imageset import ImageSet
-from medgain.data.splits import split_validation
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.grids import save_beside
-from medgain.generators.runs import build_generator, training_part
+from medgain.generators.run import build_generator, training_part
+from medgain.generators.training.grids import save_beside
+from medgain.imageset.imageset import ImageSet
+from medgain.imageset.splits import split_validation
 from medgain.runtime.overrides import parse_overrides
 from medgain.runtime.seeds import SeedTree
 from medgain.tasks.base import TrainingData
-from medgain.tasks.classification import ClassificationTask
-from medgain.tasks.classification_config import ClassificationConfig
+from medgain.tasks.classification.config import ClassificationConfig
+from medgain.tasks.classification.task import ClassificationTask
 
 HELD_OUT_SHARE = 0.2
 SHEET_IMAGES = 32

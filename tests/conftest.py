@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from blob_sets import make_set as make_set
+
 
 @pytest.fixture(scope="session")
 def medgain_data() -> Path:

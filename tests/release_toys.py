@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from medgain import Card, ImageSet
-from medgain.data.imageset import Intensity
+from medgain.imageset.imageset import Intensity
 from medgain.release.audits import Audit
 
 TRAIN_IDS = [f"IM-{number:04d}-0001" for number in range(115, 121)]

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from medgain.data.imageset import Card, ImageSet, Intensity
+from medgain.imageset.imageset import Card, ImageSet, Intensity
 from medgain.tasks.base import FitResult
-from medgain.tasks.models import ClassifierSpec, build_classifier
+from medgain.tasks.classification.classifier import ClassifierSpec, build_classifier
 from medgain.tasks.predicting.model import Predictor
 from medgain.tasks.saved import save_model
-from medgain.tasks.segmenters import SegmenterSpec, build_segmenter
+from medgain.tasks.segmentation.segmenter import SegmenterSpec, build_segmenter
 
 CT = Intensity(scale=400 / 255, offset=0.0, unit="HU")
 DETAILS = {"parameters": 1, "best_step": 1, "device": "cpu", "precision": "fp32"}

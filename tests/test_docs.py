@@ -12,12 +12,13 @@ import typer
 from medgain.augment import POLICIES, PolicyConfig
 from medgain.cli.listing import KINDS
 from medgain.cli.main import app
-from medgain.data.importers import LAYOUTS
-from medgain.data.phantoms import PHANTOMS
 from medgain.generators.base import GENERATORS, Budget
+from medgain.importing.layouts import LAYOUTS
 from medgain.metrics.base import METRICS
-from medgain.study import plan, plan_synthetic
-from medgain.study.executors import EXECUTORS
+from medgain.phantoms import PHANTOMS
+from medgain.study.executors.base import EXECUTORS
+from medgain.study.plan import plan
+from medgain.study.plan import synthetic as plan_synthetic
 from medgain.tasks.base import TASKS
 
 ROOT = Path(__file__).parents[1]

@@ -12,18 +12,18 @@ from medgain.runtime.version import __version__
 
 if TYPE_CHECKING:
     from medgain.augment.policy import Policy as Policy
-    from medgain.data.imageset import Card as Card
-    from medgain.data.imageset import ImageSet as ImageSet
-    from medgain.data.importers import import_images as import_images
+    from medgain.imageset.imageset import Card as Card
+    from medgain.imageset.imageset import ImageSet as ImageSet
+    from medgain.importing import import_images as import_images
     from medgain.study import Study as Study
 
 
 _PUBLIC = {
-    "ImageSet": "medgain.data.imageset",
-    "Card": "medgain.data.imageset",
+    "ImageSet": "medgain.imageset.imageset",
+    "Card": "medgain.imageset.imageset",
     "Study": "medgain.study",
     "Policy": "medgain.augment.policy",
-    "import_images": "medgain.data.importers",
+    "import_images": "medgain.importing",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]
 

@@ -10,8 +10,8 @@ import pytest
 from advice_sets import make_set, patients
 from medgain import ImageSet, Study
 from medgain.advise.advice import advise
+from medgain.advise.lines import advice_lines
 from medgain.advise.plan_file import write_plan
-from medgain.advise.words import advice_lines
 from medgain.runtime.errors import ConfigError, DataError, MedgainError
 
 

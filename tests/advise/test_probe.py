@@ -11,17 +11,17 @@ import torch
 from advice_sets import make_set, patients
 from medgain import ImageSet
 from medgain.advise.advice import advise
-from medgain.advise.clock import Clock
 from medgain.advise.cost import count_cost, duration, estimate_cost
 from medgain.advise.facts import find_facts
-from medgain.advise.machine import this_machine
+from medgain.advise.lines import advice_lines
 from medgain.advise.planning import smaller_studies, suggest_study
-from medgain.advise.probe import Probe, run_probe
-from medgain.advise.probe_assessment import AssessmentRate
-from medgain.advise.probe_generator import GeneratorRate
-from medgain.advise.probe_task import TaskRate
+from medgain.advise.probe.assessment import AssessmentRate
+from medgain.advise.probe.clock import Clock
+from medgain.advise.probe.generator import GeneratorRate
+from medgain.advise.probe.machine import this_machine
+from medgain.advise.probe.run import Probe, run_probe
+from medgain.advise.probe.task import TaskRate
 from medgain.advise.trial import make_study, try_plan
-from medgain.advise.words import advice_lines
 
 RATES = Probe(
     task=TaskRate(step=0.1, begin=0.0, predict=0.0, score=0.0, steps=10, rough=False),
@@ -158,7 +158,7 @@ def test_a_generator_that_cannot_be_measured_is_named(trial, monkeypatch):
     def fails(*given):
         raise TrainingFailure("it diverged")
 
-    monkeypatch.setattr("medgain.advise.probe.measure_generator", fails)
+    monkeypatch.setattr("medgain.advise.probe.run.measure_generator", fails)
     probe = run_probe(trial.folder.path, 0.1, workers=1)
     assert probe.failed == {"dcgan": "it diverged"} and probe.generators == {}
     cost = estimate_cost(trial.study.plan, trial.prepared, trial.rounds(), probe, workers=1)

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from medgain import Card, ImageSet
-from medgain.assess.audit import Audit, audit
-from medgain.assess.audit_folder import check_out, write_audit
-from medgain.assess.audit_inputs import open_real, take_split
-from medgain.assess.audit_verdict import RULE, Evidence, judge
-from medgain.metrics.memorisation import Membership
+from medgain.assess.audit.folder import check_out, write_audit
+from medgain.assess.audit.inputs import open_real, take_split
+from medgain.assess.audit.run import Audit, audit
+from medgain.assess.audit.verdict import RULE, Evidence, judge
+from medgain.metrics.memorisation.calibration import Membership
 from medgain.runtime.errors import ConfigError, DataError, LeakError, MedgainError
 
 

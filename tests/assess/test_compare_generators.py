@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medgain.assess import compare_worker
-from medgain.assess.compare import RESULTS_NAME, SHEETS_NAME, compare
-from medgain.assess.compare_parts import Protocol, check_models, divide, new_generator
-from medgain.assess.compare_scores import apart, ranking, training_images
-from medgain.assess.compare_worker import FAILURE, REPORT, Job, run_job
-from medgain.data.imageset import Card, ImageSet
-from medgain.generators.dcgan import DcganModel
-from medgain.generators.per_class import PerClass
+from medgain.assess.compare import worker as compare_worker
+from medgain.assess.compare.parts import Protocol, check_models, divide, new_generator
+from medgain.assess.compare.run import RESULTS_NAME, SHEETS_NAME, compare
+from medgain.assess.compare.scores import apart, ranking, training_images
+from medgain.assess.compare.worker import FAILURE, REPORT, Job, run_job
+from medgain.generators.kinds.per_class import PerClass
+from medgain.generators.models.dcgan import DcganModel
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, DataError, LeakError
 
 TINY = {"dcgan": {"width": 2, "batch_size": 4}, "gaussian": {"components": 4}}
@@ -123,7 +123,7 @@ def test_a_failing_model_is_a_row_with_its_cause_and_is_tried_again(folder, monk
         raise ZeroDivisionError("no such luck")
 
     with monkeypatch.context() as broken:
-        broken.setattr("medgain.generators.dcgan.Dcgan.build", crash)
+        broken.setattr("medgain.generators.models.dcgan.Dcgan.build", crash)
         failed = run(folder, ("dcgan", "gaussian"))["rows"][0]
         assert failed["cause"] == "ZeroDivisionError: no such luck"
         assert "no such luck" in (folder.parent / "out/models/dcgan/error.log").read_text()
@@ -138,7 +138,7 @@ def test_what_is_done_is_kept_and_models_can_be_added(folder, monkeypatch):
         raise AssertionError("trained again")
 
     with monkeypatch.context() as guarded:
-        guarded.setattr("medgain.assess.compare.run_job", never)
+        guarded.setattr("medgain.assess.compare.run.run_job", never)
         assert run(folder, ("gaussian",)) == first
     both = run(folder, ("copy", "gaussian"))
     assert [row["model"] for row in both["rows"]] == ["copy", "gaussian"]
@@ -209,7 +209,7 @@ def test_generators_that_translate_are_not_compared():
         condition = "image"
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("medgain.assess.compare_parts.GENERATORS", {"cyclegan": Translator})
+        patch.setattr("medgain.assess.compare.parts.GENERATORS", {"cyclegan": Translator})
         with pytest.raises(ConfigError, match="translates given images"):
             check_models(["cyclegan"], {})
 
@@ -222,7 +222,7 @@ def test_division_by_the_sets_own_parts_and_by_groups():
     parts = divide(real, protocol(real, held_out="auto"))
     assert parts.rule.startswith("of "), "a val part of 40 images is too small"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("medgain.assess.compare_parts.USEFUL_IMAGES", 40)
+        patch.setattr("medgain.assess.compare.parts.USEFUL_IMAGES", 40)
         parts = divide(real, protocol(real, held_out="auto"))
     assert (len(parts.train), len(parts.held_out), parts.test_used) == (80, 40, False)
     parts = divide(real, protocol(real, split="train", held_out="val"))

@@ -17,14 +17,14 @@ from medgain.assess.consistency import (
     segmenter_config,
     train_and_check,
 )
-from medgain.assess.score import score
-from medgain.assess.score_folder import PAIRS_NAME, score_to_folder
-from medgain.assess.score_wording import consistency_sentences
-from medgain.data.imageset import Card, ImageSet
+from medgain.assess.score.folder import PAIRS_NAME, score_to_folder
+from medgain.assess.score.run import score
+from medgain.assess.score.wording import consistency_sentences
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.metrics import dice
 from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
-from medgain.tasks.segmentation import SegmentationTask
+from medgain.tasks.segmentation.task import SegmentationTask
 from toys import draw
 
 SEEDS = SeedTree(0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from medgain.assess.extractors import hash_tensors, open_extractor, train_task_extractor
-from medgain.data.imageset import Card, ImageSet
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, DataError
 
 WEIGHTS = "weights/squeezenet1_0_imagenet_deepcompression.pth"

@@ -8,10 +8,10 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from medgain.assess.score_fidelity import KINDS, _halve, fidelity
-from medgain.assess.score_logistic import auroc_variance, fit_logistic, out_of_fold
-from medgain.assess.score_training import _estimate
-from medgain.assess.score_twosample import linear_test, wilson
+from medgain.assess.score.fidelity import KINDS, _halve, fidelity
+from medgain.assess.score.logistic import auroc_variance, fit_logistic, out_of_fold
+from medgain.assess.score.training import _estimate
+from medgain.assess.score.two_sample import linear_test, wilson
 from medgain.runtime.seeds import SeedTree
 
 SEEDS = SeedTree(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medgain.assess.score_options import assign_weights, parse_features
+from medgain.assess.score.options import assign_weights, parse_features
 from medgain.runtime.errors import ConfigError
 
 

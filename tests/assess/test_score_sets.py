@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from medgain.assess import score_folder
-from medgain.assess.score import score
-from medgain.assess.score_folder import draw_sheets, score_to_folder
-from medgain.assess.score_parts import check_pair, divide, pair_notes
-from medgain.assess.score_wording import figure, score_sentence
-from medgain.data.imageset import Card, ImageSet
+from medgain.assess.score import folder as score_folder
+from medgain.assess.score.folder import draw_sheets, score_to_folder
+from medgain.assess.score.parts import check_pair, divide, pair_notes
+from medgain.assess.score.run import score
+from medgain.assess.score.wording import figure, score_sentence
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, DataError, LeakError
 from toys import draw
 

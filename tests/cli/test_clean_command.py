@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from medgain.cli.main import app
-from medgain.data.imageset import ImageSet
-from medgain.data.phantoms import PHANTOMS
+from medgain.imageset.imageset import ImageSet
+from medgain.phantoms import PHANTOMS
 from medgain.runtime.errors import ConfigError
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from medgain.cli import generator
 from medgain.cli.generator_explain import numbers
-from medgain.data.imageset import Card, ImageSet
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, MedgainError
 
 

@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from medgain.cli import generator
-from medgain.data.imageset import Card, ImageSet
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import MedgainError
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from medgain.cli import data
-from medgain.data.imageset import ImageSet
+from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import ConfigError, DataError
 from volume_files import write_nifti
 

@@ -70,7 +70,7 @@ def test_errors_name_problem_and_remedy_without_a_traceback(run, tmp_path):
 
 
 def test_a_full_disk_or_a_forbidden_folder_is_said_plainly(run, tmp_path, monkeypatch):
-    from medgain.data.phantoms.chest import ChestPhantom
+    from medgain.phantoms.chest.phantom import ChestPhantom
 
     def refuse(*args, **kwargs):
         raise OSError(28, "No space left on device", "sets/x")

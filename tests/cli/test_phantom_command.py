@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from medgain.cli import phantom
-from medgain.data.imageset import ImageSet
+from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import ConfigError
 
 app = typer.Typer()

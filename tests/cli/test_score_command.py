@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from medgain.cli import score
-from medgain.data.imageset import ImageSet
+from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import MedgainError
 from toys import draw
 

@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from medgain.cli import predict, train
-from medgain.data.imageset import Card, ImageSet
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import MedgainError
 from saved_models import save_classifier
 from toys import draw

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from medgain.data.imageset import ImageSet
 from medgain.generators.base import GENERATORS, Budget, Generator
-from medgain.generators.trained import TrainedGenerator
+from medgain.generators.training.generator import TrainedGenerator
+from medgain.imageset.imageset import ImageSet
 
 # as small as each allows; a generator that is not named here is tried with its defaults
 SMALL: dict[str, dict[str, Any]] = {

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from medgain.augment.policy import resolve_policy
-from medgain.generators.adaptive import Ada, DiscriminatorPolicy
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.batches import TrainingData
-from medgain.generators.dcgan import DcganConfig, DcganModel
-from medgain.generators.loop import Trainer
-from medgain.generators.trainable import fresh_weights
+from medgain.generators.models.dcgan import DcganConfig, DcganModel
+from medgain.generators.training.adaptive import Ada, DiscriminatorPolicy
+from medgain.generators.training.batches import TrainingData
+from medgain.generators.training.loop import Trainer
+from medgain.generators.training.model import fresh_weights
 from medgain.runtime.errors import ConfigError
 
 CPU = torch.device("cpu")

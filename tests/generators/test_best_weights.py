@@ -14,15 +14,15 @@ from PIL import Image
 
 from generators.toys import Toy, ToyConfig
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.batches import Streams, TrainingData
-from medgain.generators.best import Best, Validation
-from medgain.generators.checkpoint import load_tensors
-from medgain.generators.dcgan import Dcgan, DcganConfig, DcganModel
-from medgain.generators.looks import between
-from medgain.generators.per_class import PerClass
-from medgain.generators.runs import train_generator
+from medgain.generators.kinds.per_class import PerClass
+from medgain.generators.models.dcgan import Dcgan, DcganConfig, DcganModel
+from medgain.generators.run import train_generator
+from medgain.generators.training.batches import Streams, TrainingData
+from medgain.generators.training.best import Best, Validation
+from medgain.generators.training.checkpoint import load_tensors
+from medgain.generators.training.snapshots import between
 from medgain.metrics.fidelity import kernel_distance, standardise
-from medgain.metrics.radiomics import radiomics
+from medgain.metrics.radiomics.features import radiomics
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.seeds import SeedTree
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from medgain.data.imageset import ImageSet
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.biggan import Biggan, BigganConfig, BigganModel
-from medgain.generators.biggan_networks import (
+from medgain.generators.layers.spectral import SpectralNorm, spectral
+from medgain.generators.models.biggan.model import Biggan, BigganConfig, BigganModel
+from medgain.generators.models.biggan.networks import (
     BigganDiscriminator,
     BigganGenerator,
     ConditionalBatchNorm,
@@ -20,8 +20,8 @@ from medgain.generators.biggan_networks import (
     channels_at,
     resolutions,
 )
-from medgain.generators.spectral import SpectralNorm, spectral
-from medgain.generators.trainable import Step, fresh_weights
+from medgain.generators.training.model import Step, fresh_weights
+from medgain.imageset.imageset import ImageSet
 
 TINY = {"width": 2, "latent": 8, "embedding": 4, "batch_size": 8}
 PX = 32

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from generators.toys import LATENT, Toy, ToyConfig
-from medgain.data.imageset import Card, ImageSet
 from medgain.generators.base import GENERATORS, Budget, FitContext
-from medgain.generators.runs import sample_run, train_generator
+from medgain.generators.run import sample_run, train_generator
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import DataError
 
 BUDGET = Budget(kimg=0.15)

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from medgain.assess.compare_parts import check_models
+from medgain.assess.compare.parts import check_models
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.ddpm import Ddpm, DdpmConfig, DdpmModel, spread_timesteps
-from medgain.generators.ddpm_network import PRESETS, denoiser, patch_px
-from medgain.generators.runs import train_generator
-from medgain.generators.trainable import Step
+from medgain.generators.models.ddpm.model import Ddpm, DdpmConfig, DdpmModel, spread_timesteps
+from medgain.generators.models.ddpm.network import PRESETS, denoiser, patch_px
+from medgain.generators.run import train_generator
+from medgain.generators.training.model import Step
 from medgain.runtime.errors import ConfigError, MedgainError
 
 SMALL = {"width": 8, "batch_size": 8, "sample_steps": 4}
@@ -68,7 +68,7 @@ def test_the_loss_is_the_squared_error_of_the_velocity(monkeypatch):
     )
     assert model._losses(step)["denoiser"].item() < 1e-6
     monkeypatch.setattr(
-        "medgain.generators.ddpm.spread_timesteps", lambda *_: torch.full((8,), 300)
+        "medgain.generators.models.ddpm.model.spread_timesteps", lambda *_: torch.full((8,), 300)
     )
     model._velocity = lambda network, noisy, timestep: torch.zeros_like(noisy)
     share = model._noising.alphas_cumprod[300]
@@ -154,7 +154,7 @@ def test_settings_that_do_not_fit_are_refused(changes, message):
 def test_without_the_extra_it_says_so_before_any_work(make_set, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     missing = lambda name, *rest: None if name == "diffusers" else find(name, *rest)  # noqa: E731
-    monkeypatch.setattr("medgain.generators.ddpm_network.importlib.util.find_spec", missing)
+    monkeypatch.setattr("medgain.generators.models.ddpm.network.importlib.util.find_spec", missing)
     match = r"needs the package diffusers.*pip install 'medgain\[diffusion\]'"
     context = FitContext(seed=0, folder=tmp_path / "run", quiet=True)
     with pytest.raises(MedgainError, match=match):

@@ -9,13 +9,22 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d, interpolate, softplus
 
-from medgain.generators import gan, r3gan, r3gan_networks, stylegan2, stylegan2_networks
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.loop import Trainer
-from medgain.generators.presets import PresetConfig, tapered_widths
-from medgain.generators.resampling import Resample
-from medgain.generators.stylegan2_layers import EqualConv, EqualLinear, StyledConv, batch_deviation
-from medgain.generators.trainable import Step, fresh_weights
+from medgain.generators.kinds.presets import PresetConfig, tapered_widths
+from medgain.generators.layers.resampling import Resample
+from medgain.generators.models import gan
+from medgain.generators.models.r3gan import model as r3gan
+from medgain.generators.models.r3gan import networks as r3gan_networks
+from medgain.generators.models.stylegan2 import model as stylegan2
+from medgain.generators.models.stylegan2 import networks as stylegan2_networks
+from medgain.generators.models.stylegan2.layers import (
+    EqualConv,
+    EqualLinear,
+    StyledConv,
+    batch_deviation,
+)
+from medgain.generators.training.loop import Trainer
+from medgain.generators.training.model import Step, fresh_weights
 
 STYLED = {"noise_maps": True, "path_weight": 2.0}  # all that StyleGAN2 has
 MODELS = [

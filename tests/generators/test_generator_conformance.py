@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from generators.small import BUDGET, new, training_set
-from medgain.data.imageset import ImageSet
 from medgain.generators.base import GENERATORS, FitContext, Generator, GeneratorConfig
-from medgain.generators.batches import Streams
+from medgain.generators.provenance import TrainedOn
 from medgain.generators.saved import load_generator
-from medgain.generators.synthetic import TrainedOn
-from medgain.generators.trainable import Step, Trainable, fresh_weights
-from medgain.generators.trained import TrainedGenerator
+from medgain.generators.training.batches import Streams
+from medgain.generators.training.generator import TrainedGenerator
+from medgain.generators.training.model import Step, Trainable, fresh_weights
+from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import DataError, MedgainError
 from medgain.runtime.seeds import SeedTree
 

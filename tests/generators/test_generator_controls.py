@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medgain.data.imageset import Card, ImageSet
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.copy import CopyConfig, CopyGenerator
-from medgain.generators.gaussian import GaussianConfig, GaussianGenerator
-from medgain.generators.per_class import PerClass
+from medgain.generators.kinds.per_class import PerClass
+from medgain.generators.models.copy import CopyConfig, CopyGenerator
+from medgain.generators.models.gaussian import GaussianConfig, GaussianGenerator
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import DataError, MedgainError
 
 CONTEXT = FitContext(seed=0, quiet=True)

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.costs import EnergyMeter
-from medgain.generators.dcgan import Dcgan, DcganConfig
-from medgain.generators.loop import EnergyMeter as LoopMeter
+from medgain.generators.models.dcgan import Dcgan, DcganConfig
+from medgain.generators.training.costs import EnergyMeter
+from medgain.generators.training.loop import EnergyMeter as LoopMeter
 
 CPU = torch.device("cpu")
 
@@ -92,7 +92,7 @@ def test_a_report_holds_the_energy(make_set, monkeypatch, powercap, tmp_path):
         (powercap / "intel-rapl:1" / "energy_uj").write_text("4600000")
         return made
 
-    monkeypatch.setattr("medgain.generators.loop.EnergyMeter", meter)
+    monkeypatch.setattr("medgain.generators.training.loop.EnergyMeter", meter)
     generator = Dcgan(DcganConfig(width=2, batch_size=8))
     report = generator.fit(make_set(12), Budget(kimg=0.03), FitContext(seed=0, quiet=True))
     assert report.energy_source == "RAPL" and report.energy_wh == pytest.approx(3.6 / 3600)

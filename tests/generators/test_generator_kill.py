@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from generators.small import BUDGET, new, training_set
-from medgain.data.imageset import ImageSet
 from medgain.generators.base import GENERATORS, FitContext
-from medgain.generators.checkpoint import load_tensors
-from medgain.generators.loop import CHECKPOINT, Trainer
+from medgain.generators.training.checkpoint import load_tensors
+from medgain.generators.training.loop import CHECKPOINT, Trainer
+from medgain.imageset.imageset import ImageSet
 
 TRAINED = [entry.name for entry in GENERATORS if entry.value.trains]
 # one of each kind: noise, growing, class-conditional, diffusion, translation, masks
@@ -60,11 +60,13 @@ _KILLED_RUNS = """
 import json, os, signal, sys
 from pathlib import Path
 from generators.small import BUDGET, new
-import medgain.generators.biggan, medgain.generators.cyclegan, medgain.generators.ddpm
+import medgain.generators.models.biggan
+import medgain.generators.models.cyclegan
+import medgain.generators.models.ddpm
 import torch
-from medgain.data.imageset import ImageSet
+from medgain.imageset.imageset import ImageSet
 from medgain.generators.base import FitContext
-from medgain.generators.loop import Trainer
+from medgain.generators.training.loop import Trainer
 end_at, every, update, late = int(sys.argv[2]), json.loads(sys.argv[3]), Trainer._update, []
 
 def killed(trainer, phase, steps):

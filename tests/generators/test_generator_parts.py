@@ -10,26 +10,26 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from medgain.generators.batches import Batches, to_pixels
-from medgain.generators.checkpoint import (
+from medgain.generators.models.dcgan import (
+    DcganConfig,
+    DcganModel,
+    dcgan_discriminator,
+    dcgan_generator,
+)
+from medgain.generators.models.gaussian import principal_components
+from medgain.generators.training.batches import Batches, to_pixels
+from medgain.generators.training.checkpoint import (
     load_tensors,
     optimiser_state,
     restore_network,
     restore_optimiser,
     save_tensors,
 )
-from medgain.generators.dcgan import (
-    DcganConfig,
-    DcganModel,
-    dcgan_discriminator,
-    dcgan_generator,
-)
-from medgain.generators.ema import Ema, standing_statistics
-from medgain.generators.gaussian import principal_components
-from medgain.generators.grids import save_grid
-from medgain.generators.history import crossed
-from medgain.generators.trainable import adam
-from medgain.generators.watch import check_weights, diversity
+from medgain.generators.training.ema import Ema, standing_statistics
+from medgain.generators.training.failures import check_weights, diversity
+from medgain.generators.training.grids import save_grid
+from medgain.generators.training.history import crossed
+from medgain.generators.training.model import adam
 from medgain.runtime.errors import DataError, TrainingFailure
 
 CPU = torch.device("cpu")

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.checkpoint import load_tensors
-from medgain.generators.dcgan import Dcgan, DcganConfig
-from medgain.generators.loop import CHECKPOINT
+from medgain.generators.models.dcgan import Dcgan, DcganConfig
+from medgain.generators.training.checkpoint import load_tensors
+from medgain.generators.training.loop import CHECKPOINT
 from medgain.runtime.errors import ConfigError, DataError
 
 SMALL = {"width": 4, "batch_size": 8, "checkpoint_kimg": 0.2, "grid_kimg": 0.1}
@@ -59,9 +59,9 @@ def test_a_run_in_two_pieces_equals_an_unbroken_one(make_set, tmp_path, precisio
 _CHILD = """
 import os, signal, sys, torch, numpy as np
 from pathlib import Path
-from medgain.data.imageset import Card, ImageSet
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.dcgan import Dcgan, DcganConfig, DcganModel
+from medgain.generators.models.dcgan import Dcgan, DcganConfig, DcganModel
 torch.set_num_threads(1)
 steps = []
 losses = DcganModel._generator_losses

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medgain.generators.base import FitContext
-from medgain.generators.runs import sample_run, train_generator, training_part
+from medgain.generators.run import sample_run, train_generator, training_part
 from medgain.runtime.errors import ConfigError, DataError
 
 

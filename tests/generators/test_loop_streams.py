@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from generators.toys import ToyConfig, ToyModel, TranslatorModel
-from medgain.generators.accumulation import largest_part, memory_limit_bytes, parts
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.batches import TrainingData
-from medgain.generators.dcgan import Dcgan, DcganConfig
-from medgain.generators.loop import Trainer
-from medgain.generators.step import Step
-from medgain.generators.trainable import fresh_weights
+from medgain.generators.models.dcgan import Dcgan, DcganConfig
+from medgain.generators.training.accumulation import largest_part, memory_limit_bytes, parts
+from medgain.generators.training.batches import TrainingData
+from medgain.generators.training.loop import Trainer
+from medgain.generators.training.model import fresh_weights
+from medgain.generators.training.step import Step
 from medgain.runtime.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -178,7 +178,7 @@ def test_both_streams_share_one_white(make_set):
 def test_auto_finds_the_largest_part_below_the_limit():
     def found(per_image: float, base: float, limit: float, batch: int = 64) -> int:
         tried = []
-        import medgain.generators.accumulation as accumulation
+        import medgain.generators.training.accumulation as accumulation
 
         held = {"now": base}
         old = accumulation._used_bytes, accumulation._peak_bytes

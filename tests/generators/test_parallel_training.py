@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from medgain.generators.checkpoint import load_tensors
-from medgain.generators.parallel import World, join_world
+from medgain.generators.training.checkpoint import load_tensors
+from medgain.generators.training.parallel import World, join_world
 from medgain.runtime.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -24,10 +24,10 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from generators import toys
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.batches import TrainingData
-from medgain.generators.checkpoint import save_tensors
-from medgain.generators.loop import Trainer
-from medgain.generators.trainable import fresh_weights
+from medgain.generators.training.batches import TrainingData
+from medgain.generators.training.checkpoint import save_tensors
+from medgain.generators.training.loop import Trainer
+from medgain.generators.training.model import fresh_weights
 torch.set_num_threads(1)
 folder, out, kimg, lecam = Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4]), sys.argv[5]
 if lecam == "no":
@@ -132,9 +132,9 @@ def test_rows_of_a_batch_are_shared_out_whole():
 
 def test_more_processes_than_images_are_refused(make_set):
     from medgain.generators.base import FitContext
-    from medgain.generators.batches import TrainingData
-    from medgain.generators.dcgan import DcganConfig, DcganModel
-    from medgain.generators.draws import Draws
+    from medgain.generators.models.dcgan import DcganConfig, DcganModel
+    from medgain.generators.training.batches import TrainingData
+    from medgain.generators.training.draws import Draws
 
     config = DcganConfig(width=2, batch_size=4)
     model, data = DcganModel(16, 1, config), TrainingData(make_set(20).images)

@@ -9,17 +9,17 @@ from PIL import Image
 from torch import nn
 
 from medgain.augment.policy import resolve_policy
-from medgain.data.imageset import ImageSet
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.batches import TrainingData
-from medgain.generators.checkpoint import load_tensors
-from medgain.generators.loop import CHECKPOINT, Trainer
-from medgain.generators.mask_sources import DeformedMasks, GeneratedMasks
-from medgain.generators.per_class import PerClass
-from medgain.generators.pix2pix import Pix2pix, Pix2pixConfig, Pix2pixModel
-from medgain.generators.pix2pix_networks import UNet, patch_discriminator, widths
+from medgain.generators.kinds.masks.sources import DeformedMasks, GeneratedMasks
+from medgain.generators.kinds.per_class import PerClass
+from medgain.generators.models.pix2pix.model import Pix2pix, Pix2pixConfig, Pix2pixModel
+from medgain.generators.models.pix2pix.networks import UNet, patch_discriminator, widths
 from medgain.generators.saved import load_generator
-from medgain.generators.trainable import Step
+from medgain.generators.training.batches import TrainingData
+from medgain.generators.training.checkpoint import load_tensors
+from medgain.generators.training.loop import CHECKPOINT, Trainer
+from medgain.generators.training.model import Step
+from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.seeds import SeedTree
 

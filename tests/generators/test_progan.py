@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.loop import CHECKPOINT
-from medgain.generators.progan import Progan, ProganConfig, ProganModel, growth
-from medgain.generators.progan_networks import (
+from medgain.generators.models.progan.model import Progan, ProganConfig, ProganModel, growth
+from medgain.generators.models.progan.networks import (
     EqualisedConv,
     EqualisedLinear,
     at_level,
@@ -25,7 +24,8 @@ from medgain.generators.progan_networks import (
     with_minibatch_std,
 )
 from medgain.generators.saved import load_generator
-from medgain.generators.trainable import Step, fresh_weights
+from medgain.generators.training.loop import CHECKPOINT
+from medgain.generators.training.model import Step, fresh_weights
 
 TINY = {"width": 4, "latent": 4, "batch_size": 8}
 PX = 32

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from medgain.generators.regularisation import (
+from medgain.generators.layers.regularisation import (
     lecam_penalty,
     path_length_penalty,
     wasserstein_penalty,

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.batches import TrainingData
-from medgain.generators.dcgan import Dcgan, DcganConfig, DcganModel
-from medgain.generators.loop import Trainer
-from medgain.generators.trainable import Phase
+from medgain.generators.models.dcgan import Dcgan, DcganConfig, DcganModel
+from medgain.generators.training.batches import TrainingData
+from medgain.generators.training.loop import Trainer
+from medgain.generators.training.model import Phase
 from medgain.runtime.errors import ConfigError, TrainingFailure
 
 CONFIG = DcganConfig(width=4, batch_size=8, grid_kimg=0.08, checkpoint_kimg=0.1)
@@ -103,7 +103,7 @@ def test_not_a_number_is_a_failure(make_set, tmp_path):
         trainer(make_set(20), model, folder=tmp_path).run()
     assert "config.lr" in failure.value.remedy
     # what was good is kept: the last checkpoint is of before
-    from medgain.generators.checkpoint import load_tensors
+    from medgain.generators.training.checkpoint import load_tensors
 
     tensors, about = load_tensors(tmp_path / "checkpoint.safetensors")
     assert about["images_seen"] <= 168

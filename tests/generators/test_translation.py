@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from medgain.data.imageset import Card, ImageSet
 from medgain.generators.base import GENERATORS, Budget, FitContext
-from medgain.generators.batches import Streams
-from medgain.generators.runs import sample_run, train_generator
+from medgain.generators.provenance import TrainedOn
+from medgain.generators.run import sample_run, train_generator
 from medgain.generators.saved import load_generator
-from medgain.generators.synthetic import TrainedOn
-from medgain.generators.trainable import Given, Step
+from medgain.generators.training.batches import Streams
+from medgain.generators.training.model import Given, Step
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.seeds import SeedTree
 

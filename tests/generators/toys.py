@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn.functional import one_hot, softplus
 
-from medgain.generators.noise import ClassNoiseGenerator
-from medgain.generators.regularisation import lecam_penalty, watched, zero_centred_penalty
-from medgain.generators.trainable import (
+from medgain.generators.kinds.noise import ClassNoiseGenerator
+from medgain.generators.layers.regularisation import lecam_penalty, watched, zero_centred_penalty
+from medgain.generators.training.model import (
     NOTHING,
     Given,
     Losses,

@@ -19,8 +19,8 @@ from medgain.metrics.fidelity import (
     real_null,
     standardise,
 )
-from medgain.metrics.fidelity_kernel import mmd2_of_subsets
-from medgain.metrics.fidelity_splits import subset_masks
+from medgain.metrics.fidelity.kernel import mmd2_of_subsets
+from medgain.metrics.fidelity.subsets import subset_masks
 from medgain.runtime.errors import DataError
 
 torch = pytest.importorskip("torch")
@@ -71,7 +71,7 @@ class TestKernelDistance:
         first, second = pair(45, 37, 6)
         expected = naive_mmd2(first, second)
         for elements in (1, 1 << 21):  # blocks of 16 rows, and all at once
-            monkeypatch.setattr("medgain.metrics.fidelity_kernel._BLOCK_ELEMENTS", elements)
+            monkeypatch.setattr("medgain.metrics.fidelity.kernel._BLOCK_ELEMENTS", elements)
             found = kernel_distance(first, second, rng=np.random.default_rng(0))
             assert found.full == pytest.approx(expected, rel=1e-10)
             assert found.mean == pytest.approx(expected, abs=4 * found.sd / 10)
@@ -197,7 +197,7 @@ class TestPrdc:
         expected = naive_prdc(first, second, k)
         with pytest.MonkeyPatch.context() as patch:
             for elements in (1, 1 << 21):
-                patch.setattr("medgain.metrics.fidelity_neighbours._BLOCK_ELEMENTS", elements)
+                patch.setattr("medgain.metrics.fidelity.neighbours._BLOCK_ELEMENTS", elements)
                 found = prdc(first, second, k)
                 values = (found.precision, found.recall, found.density, found.coverage)
                 np.testing.assert_allclose(values, expected, rtol=1e-12)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from medgain.metrics.radiomics import radiomics
+from medgain.metrics.radiomics.features import radiomics
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from medgain.metrics.memorisation import (
+from medgain.metrics.memorisation.calibration import (
     calibrate,
     clopper_pearson,
     cluster_size,

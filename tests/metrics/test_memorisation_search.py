@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medgain.metrics.memorisation_features import (
+from medgain.metrics.memorisation.features import (
     gradient_features,
     nearest_by_features,
     scale_features,
 )
-from medgain.metrics.memorisation_search import nearest_by_pixels
-from medgain.metrics.memorisation_views import POSES, Pose, make_views, posed
+from medgain.metrics.memorisation.search import nearest_by_pixels
+from medgain.metrics.memorisation.views import POSES, Pose, make_views, posed
 from medgain.runtime.errors import DataError
 
 SIDE = 64
@@ -99,7 +99,7 @@ def test_more_references_than_a_block_and_blocks_of_images(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = nearest_by_pixels(make_views(REFERENCES[:10]), VIEWS)
-    search = "medgain.metrics.memorisation_search."
+    search = "medgain.metrics.memorisation.search."
     for name, size in (("_QUERY_BLOCK", 3), ("_REFERENCE_BLOCK", 17), ("_TILE", 5)):
         monkeypatch.setattr(search + name, size)
     parts = nearest_by_pixels(make_views(REFERENCES[:10]), VIEWS)
@@ -171,7 +171,7 @@ def test_nearest_by_features_equals_brute_force(monkeypatch: pytest.MonkeyPatch)
         rng.normal(size=(20, 7)),
         rng.normal(size=(20, 7)),
     )
-    module = "medgain.metrics.memorisation_features."
+    module = "medgain.metrics.memorisation.features."
     monkeypatch.setattr(module + "_BLOCK", 6)
     monkeypatch.setattr(module + "_REFERENCE_BLOCK", 11)
     distance, index = nearest_by_features([one, two], references)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medgain.metrics.radiomics import radiomics
-from medgain.metrics.radiomics_intensity import byte_counts, moments
-from medgain.metrics.radiomics_spectrum import haar, power_spectrum, wavelet
-from medgain.metrics.radiomics_textures import (
+from medgain.metrics.radiomics.features import radiomics
+from medgain.metrics.radiomics.intensity import byte_counts, moments
+from medgain.metrics.radiomics.spectrum import haar, power_spectrum, wavelet
+from medgain.metrics.radiomics.textures import (
     ANGLES,
     glcm,
     glcm_features,

@@ -16,9 +16,9 @@ from skimage.metrics import hausdorff_distance as skimage_hausdorff
 from torchmetrics.functional.segmentation import hausdorff_distance as torchmetrics_hausdorff
 
 from medgain.metrics import METRICS, boundary_f, dice, hd95, hd95_mm, iou, pixel_accuracy
-from medgain.metrics import segmentation as module
-from medgain.metrics.segmentation import boundary_tolerance
-from medgain.metrics.segmentation_surfaces import outlines, surface_scores
+from medgain.metrics.segmentation import scores as module
+from medgain.metrics.segmentation.scores import boundary_tolerance
+from medgain.metrics.segmentation.surfaces import outlines, surface_scores
 from medgain.runtime.errors import DataError
 
 NAMES = [entry.name for entry in METRICS if entry.value.task == "segmentation"]
@@ -123,7 +123,7 @@ def test_the_distances_themselves_are_scikit_images_and_torchmetrics(pair):
     one, other = (mask == 1 for mask in pair)
     if not (one.any() and other.any()):
         return
-    from medgain.metrics import segmentation_surfaces as surfaces
+    from medgain.metrics.segmentation import surfaces
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(surfaces, "PERCENTILE", 100.0)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medgain.metrics import METRICS, segmentation_table, summarise_segmentation
-from medgain.metrics.segmentation_table import metric_columns
+from medgain.metrics.segmentation.table import metric_columns
 from medgain.runtime.errors import DataError
 
 NAMES = ["kidney", "tumour"]

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from medgain.data.phantoms import PHANTOMS
 from medgain.generators.base import GENERATORS, Budget, FitContext
+from medgain.phantoms import PHANTOMS
 from medgain.release import ReleaseRefused
 from medgain.release.audits import read_audit
 from medgain.release.fidelity import read_score

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medgain.data.imageset import Intensity
+from medgain.imageset.imageset import Intensity
 from medgain.release import ReleaseRefused, make_release, verify_release
 from medgain.release.datasheet import Datasheet
 from medgain.release.fidelity import read_score

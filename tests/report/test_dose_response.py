@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from medgain.report import write_report
-from medgain.report.doses import Dose, Sweep, dose_chart
-from medgain.report.filters import filters
-from medgain.report.forest import ForestAxis
-from medgain.report.frame import Frame
-from medgain.report.loading import read_study
-from medgain.report.svg import Style, arm_styles
+from medgain.report.charts.forest import ForestAxis
+from medgain.report.charts.svg import Style, arm_styles
+from medgain.report.study.doses import Dose, Sweep, dose_chart
+from medgain.report.study.files import read_study
+from medgain.report.study.filters import filters
+from medgain.report.study.frame import Frame
 
 DOSES = {"dcgan": (0.5, 1.0, 2.0), "r3gan": (1.0, 4.0)}
 GAINS = {0.5: 0.012, 1.0: 0.021, 2.0: 0.009, 4.0: -0.015}

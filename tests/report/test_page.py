@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from medgain.report import write_report
-from medgain.report.page import LIMIT_BYTES
-from medgain.report.setting import PHANTOM, UNKNOWN_PATIENTS
+from medgain.report.study.page import LIMIT_BYTES
+from medgain.report.study.setting import PHANTOM, UNKNOWN_PATIENTS
 from medgain.runtime.errors import DataError, MedgainError
 
 VOID = {"meta", "link", "img", "br", "line", "rect", "path"}

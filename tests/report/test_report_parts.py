@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
-from medgain.report import wording
-from medgain.report.answer import worth_text
-from medgain.report.charts import monotone
-from medgain.report.forest import forest_axis, forest_strip
-from medgain.report.ledger import energy_used
-from medgain.report.material import policy_name
-from medgain.report.pictures import contact_sheet, fit_sheets, load_arrays, to_8bit
-from medgain.report.scoring import CLASS_SCORES, cell_scores, roc_grid, summary
-from medgain.report.svg import Scale, Style, arm_styles, nice_ticks
-from medgain.report.training import mean_curves
+from medgain.report.charts.curves import monotone
+from medgain.report.charts.forest import forest_axis, forest_strip
+from medgain.report.charts.svg import Scale, Style, arm_styles, nice_ticks
+from medgain.report.shared import wording
+from medgain.report.shared.pictures import contact_sheet, fit_sheets, load_arrays, to_8bit
+from medgain.report.study.answer import worth_text
+from medgain.report.study.costs import energy_used
+from medgain.report.study.generators import policy_name
+from medgain.report.study.scoring import CLASS_SCORES, cell_scores, roc_grid, summary
+from medgain.report.study.training import mean_curves
 
 EASY = settings(deadline=None, max_examples=60)
 

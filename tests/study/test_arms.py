@@ -6,7 +6,7 @@ import pytest
 from medgain import ImageSet
 from medgain.runtime.seeds import SeedTree
 from medgain.study.arms import assemble, count_per_class, wanted_counts
-from medgain.study.plan import Arm, Synthetic
+from medgain.study.plan.plan import Arm, Synthetic
 
 
 def sampler(label, count):

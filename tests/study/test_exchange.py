@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
 from medgain.runtime.errors import DataError
-from medgain.study.exchange import _isotonic, exchange_rate
+from medgain.study.inference.exchange import _isotonic, exchange_rate
 
 NUMBERS = np.array([100.0, 200, 400, 800])[:, None] * np.ones(4)
 LEVELS = np.array([0.70, 0.75, 0.80, 0.85])[:, None]

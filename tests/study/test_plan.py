@@ -9,7 +9,7 @@ import yaml
 from medgain.runtime.errors import ConfigError
 from medgain.study import load_plan
 from medgain.study.cells import Cell, Fold, cell_key, list_cells
-from medgain.study.plan import Plan
+from medgain.study.plan.plan import Plan
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 

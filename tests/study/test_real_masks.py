@@ -11,7 +11,7 @@ from medgain.study import load_plan
 from medgain.study.cells import Cell, list_folds, split_fold
 from medgain.study.dataset import prepare
 from medgain.study.folder import StudyFolder
-from medgain.study.generator_stage import generator_stages, training_images
+from medgain.study.stages.generator import generator_stages, training_images
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 

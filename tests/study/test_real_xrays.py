@@ -6,12 +6,12 @@ import pytest
 
 from medgain import ImageSet, Study, import_images
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.copy import CopyGenerator
+from medgain.generators.models.copy import CopyGenerator
 from medgain.study import load_plan
 from medgain.study.cells import list_folds, split_fold
 from medgain.study.dataset import load_prepared, prepare
 from medgain.study.folder import StudyFolder
-from medgain.study.stage import GeneratorStage
+from medgain.study.stages.base import GeneratorStage
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "pneumonia-dcgan.yaml"
 
@@ -44,7 +44,7 @@ def test_the_smoke_preset_runs_every_arm(xrays, tmp_path):
 )
 def test_what_a_generator_is_given_holds_no_validation_or_test_image(xrays, tmp_path, protocol):
     """The `copy` generator gives back all it saw; 32 copies stand twice in this set."""
-    from medgain.study.generator_stage import training_images
+    from medgain.study.stages.generator import training_images
 
     plan = load_plan(
         {

@@ -14,8 +14,8 @@ from medgain.study.arms import assemble
 from medgain.study.cells import Cell, list_folds, split_fold
 from medgain.study.dataset import prepare
 from medgain.study.folder import StudyFolder
-from medgain.study.generator_stage import generator_stages, training_images
-from medgain.tasks.segmentation import SegmentationTask
+from medgain.study.stages.generator import generator_stages, training_images
+from medgain.tasks.segmentation.task import SegmentationTask
 from toys import draw
 
 

@@ -11,7 +11,7 @@ from statsmodels.stats.multitest import multipletests
 
 from medgain.metrics import auroc
 from medgain.runtime.errors import DataError
-from medgain.study.statistics import MixedStudent, bootstrap_groups, gain_interval, holm
+from medgain.study.inference.statistics import MixedStudent, bootstrap_groups, gain_interval, holm
 
 GAINS = np.array([0.01, 0.03, 0.02, -0.01, 0.02])
 

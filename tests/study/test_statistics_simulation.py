@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medgain.study.simulation import OfficialSetting, simulate_official
-from medgain.study.simulation_folds import FoldSetting, simulate_folds
+from medgain.study.inference.simulation import OfficialSetting, simulate_official
+from medgain.study.inference.simulation_folds import FoldSetting, simulate_folds
 
 STUDIES = 150
 # at a true rate of 5 % more than 11 % of 150 studies come once in 1,500 runs

@@ -175,7 +175,7 @@ def test_resuming_with_a_changed_plan_runs_only_what_changed(plan, tmp_path):
 
 
 def test_failed_cells_are_results(plan, tmp_path, monkeypatch):
-    from medgain.generators.gaussian import GaussianGenerator
+    from medgain.generators.models.gaussian import GaussianGenerator
 
     def diverge(self, real, budget, context):
         raise TrainingFailure("the loss became NaN at 3 kimg", "lower the learning rate")
@@ -200,7 +200,7 @@ def test_failed_cells_are_results(plan, tmp_path, monkeypatch):
 
 
 def test_a_crash_is_recorded_with_its_traceback(plan, tmp_path, monkeypatch):
-    from medgain.tasks.classification import ClassificationTask
+    from medgain.tasks.classification.task import ClassificationTask
 
     def crash(self, *args, **kwargs):
         raise ZeroDivisionError("oops")
@@ -215,7 +215,7 @@ def test_a_crash_is_recorded_with_its_traceback(plan, tmp_path, monkeypatch):
 
 
 def test_a_full_disk_stops_the_study_and_keeps_what_is_finished(plan, tmp_path, monkeypatch):
-    from medgain.study import cell_stage
+    from medgain.study.stages import cell as cell_stage
 
     written = cell_stage.write_json
     count = 0
@@ -239,11 +239,11 @@ def test_a_full_disk_stops_the_study_and_keeps_what_is_finished(plan, tmp_path, 
 
 def test_no_generator_sees_validation_or_test_images(plan, tmp_path):
     """`copy` gives back what it was given: across every fold that is training images alone."""
-    from medgain.generators.copy import CopyGenerator
+    from medgain.generators.models.copy import CopyGenerator
     from medgain.study.cells import list_cells, split_fold
     from medgain.study.dataset import load_prepared
     from medgain.study.folder import StudyFolder
-    from medgain.study.generator_stage import generator_key, generator_stages
+    from medgain.study.stages.generator import generator_key, generator_stages
 
     plan["protocol"] = {"kind": "cross-validation", "folds": 3, "repeats": 2}
     plan["arms"] = {
@@ -369,12 +369,12 @@ def test_a_finished_study_can_be_opened_and_concluded_again(finished):
 def test_generators_are_scored_and_audited_against_images_they_did_not_see(
     plan, tmp_path, monkeypatch
 ):
-    from medgain.study import assessment_stage
-    from medgain.study.assessment import held_out_images
     from medgain.study.dataset import load_prepared
     from medgain.study.folder import StudyFolder
-    from medgain.study.generator_stage import training_images
-    from medgain.study.stage import AssessmentStage
+    from medgain.study.stages import assessment as assessment_stage
+    from medgain.study.stages.assess_generator import held_out_images
+    from medgain.study.stages.base import AssessmentStage
+    from medgain.study.stages.generator import training_images
 
     monkeypatch.setattr(assessment_stage, "IMAGES", 100)
     chests = {"phantom": "chest", "count": 400, "size_px": 32}

@@ -17,19 +17,19 @@ from medgain.runtime.seeds import SeedTree
 from medgain.study import load_plan, open_study
 from medgain.study.cells import digest, list_cells, split_fold
 from medgain.study.dataset import load_prepared, prepare
-from medgain.study.filtering import FilteredSampler
 from medgain.study.folder import StudyFolder
-from medgain.study.generator_stage import (
+from medgain.study.plan.plan import Arm
+from medgain.study.plan.synthetic import Filter
+from medgain.study.stages.generator import (
     generator_key,
     generator_stages,
     training_images,
     validation_images,
 )
-from medgain.study.judges import AgreementJudge, RealismJudge, fit_softmax
-from medgain.study.plan import Arm
-from medgain.study.plan_synthetic import Filter
-from medgain.study.routes import making, pair_settings
-from medgain.study.sampling import open_drawing, translate
+from medgain.study.synthetic.filtering import FilteredSampler
+from medgain.study.synthetic.judges import AgreementJudge, RealismJudge, fit_softmax
+from medgain.study.synthetic.routes import making, pair_settings
+from medgain.study.synthetic.sampling import open_drawing, translate
 from toys import draw, toy_plan
 
 TINY = {"width": 2, "batch_size": 4, "blocks": 1}
@@ -114,7 +114,7 @@ def test_classes_that_do_not_exist_or_are_not_made_are_refused(plan, tmp_path, s
 def test_missing_package_stops_the_study_before_anything_is_trained(plan, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     missing = lambda name, *rest: None if name == "diffusers" else find(name, *rest)  # noqa: E731
-    monkeypatch.setattr("medgain.generators.ddpm_network.importlib.util.find_spec", missing)
+    monkeypatch.setattr("medgain.generators.models.ddpm.network.importlib.util.find_spec", missing)
     plan["generators"]["ddpm"] = {}
     prepare(load_plan(plan), StudyFolder(tmp_path / "unused"))  # no arm uses it
     plan["arms"]["diffusion"] = {"synthetic": {"generator": "ddpm", "ratio": 1.0}}
@@ -400,9 +400,9 @@ def test_sources_that_are_given_repeat_with_changes(translated):
 
 def test_no_test_image_reaches_a_generator_a_filter_or_a_threshold(plan, tmp_path, monkeypatch):
     """Everything that is learned from or chosen by is recorded, in every fold."""
-    from medgain.generators.copy import CopyGenerator
-    from medgain.generators.gaussian import GaussianGenerator
-    from medgain.study import judges
+    from medgain.generators.models.copy import CopyGenerator
+    from medgain.generators.models.gaussian import GaussianGenerator
+    from medgain.study.synthetic import judges
 
     seen: dict[str, set[str]] = {"trained": set(), "followed": set(), "judged": set()}
 
@@ -507,7 +507,7 @@ def test_softmax_regression_weighs_classes_alike_and_has_a_known_solution():
 
 def test_realism_is_the_papers_ratio_without_the_widest_balls():
     from medgain.metrics.fidelity import standardise
-    from medgain.metrics.radiomics import radiomics
+    from medgain.metrics.radiomics.features import radiomics
 
     images = three()
     own = images.records["label"].to_numpy()
@@ -567,7 +567,7 @@ def test_no_filter_is_as_if_it_were_not_there(plan, tmp_path):
 
 
 def test_a_filter_that_cannot_score_fails_its_cells_and_says_why(plan, tmp_path, monkeypatch):
-    from medgain.study import judges
+    from medgain.study.synthetic import judges
 
     monkeypatch.setattr(judges, "NEIGHBOURS", 10_000)
     spec = {"generator": "gaussian", "filter": {"by": "realism"}}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medgain.study.statistics import GainEstimate, gain_interval
-from medgain.study.verdict import decide, sentence
+from medgain.study.inference.statistics import GainEstimate, gain_interval
+from medgain.study.inference.verdict import decide, sentence
 
 
 def _estimate(gain, half, failed=0, reason=""):

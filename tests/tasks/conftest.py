@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from medgain.data.imageset import Card, ImageSet
+from medgain.imageset.imageset import Card, ImageSet
 
 MakeImages = Callable[..., ImageSet]
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medgain.tasks.batches import BatchSampler, Pixels, mean_and_std
+from medgain.tasks.training.batches import BatchSampler, Pixels, mean_and_std
 
 CPU = torch.device("cpu")
 

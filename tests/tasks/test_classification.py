@@ -11,8 +11,8 @@ from medgain.metrics import METRICS
 from medgain.runtime.errors import ConfigError, DataError, TrainingFailure
 from medgain.runtime.seeds import SeedTree
 from medgain.tasks.base import TASKS, TrainingData
-from medgain.tasks.classification import ClassificationTask
-from medgain.tasks.classification_config import ClassificationConfig
+from medgain.tasks.classification.config import ClassificationConfig
+from medgain.tasks.classification.task import ClassificationTask
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from medgain.runtime.errors import ConfigError
-from medgain.tasks.classification_config import (
+from medgain.tasks.classification.config import (
     ClassificationConfig,
     EarlyStopping,
     FineTune,

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from medgain.runtime.errors import ConfigError
-from medgain.tasks.models import MODELS, Classifier, ClassifierSpec, build_classifier, find_model
-from medgain.tasks.models.torchvision_backbones import IMAGENET_MEAN
+from medgain.tasks.backbones import MODELS, find_model
+from medgain.tasks.backbones.torchvision_backbones import IMAGENET_MEAN
+from medgain.tasks.classification.classifier import Classifier, ClassifierSpec, build_classifier
 
 EXAMPLES = {
     "cnn": "cnn",

@@ -15,8 +15,9 @@ import torch
 from safetensors.torch import save_file
 
 from medgain.runtime.errors import ConfigError
-from medgain.tasks.models import ClassifierSpec, build_classifier, weights
-from medgain.tasks.models.weights import Download, fetch, read_weights
+from medgain.tasks.backbones import weights
+from medgain.tasks.backbones.weights import Download, fetch, read_weights
+from medgain.tasks.classification.classifier import ClassifierSpec, build_classifier
 
 SQUEEZENET = "torchvision:squeezenet1_0"
 

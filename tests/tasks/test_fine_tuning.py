@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from medgain.runtime.seeds import SeedTree
+from medgain.tasks.backbones.layers import ordered_layers, set_trainable, train_mode
 from medgain.tasks.base import TrainingData
-from medgain.tasks.classification import ClassificationTask
-from medgain.tasks.classification_config import ClassificationConfig
-from medgain.tasks.layers import ordered_layers, set_trainable, train_mode
-from medgain.tasks.models import ClassifierSpec, build_classifier
-from medgain.tasks.phases import plan_phases
+from medgain.tasks.classification.classifier import ClassifierSpec, build_classifier
+from medgain.tasks.classification.config import ClassificationConfig
+from medgain.tasks.classification.task import ClassificationTask
+from medgain.tasks.training.phases import plan_phases
 
 SQUEEZENET = "torchvision:squeezenet1_0"
 

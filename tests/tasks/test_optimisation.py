@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from medgain.tasks.classification_config import ClassificationConfig, Schedule
-from medgain.tasks.optimisation import LearningRate, classification_loss, make_optimiser
-from medgain.tasks.phases import Phase
-from medgain.tasks.training import Selection
+from medgain.tasks.classification.config import ClassificationConfig, Schedule
+from medgain.tasks.classification.objective import classification_loss
+from medgain.tasks.training.loop import Selection
+from medgain.tasks.training.optimisation import LearningRate, make_optimiser
+from medgain.tasks.training.phases import Phase
 
 
 def rates(steps=100, observe=(), **schedule):

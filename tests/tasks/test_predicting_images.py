@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from medgain.data.imageset import Card, ImageSet, Intensity
-from medgain.data.importers.geometry import Placement
-from medgain.data.importers.importing import import_images
+from medgain.files.placement import Placement
+from medgain.imageset.imageset import Card, ImageSet, Intensity
+from medgain.importing.run import import_images
 from medgain.runtime.errors import ConfigError, DataError, MedgainError
 from medgain.runtime.files import read_json, write_json
 from medgain.tasks.predicting.describing import outcome_lines

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from medgain.data.imageset import ImageSet
-from medgain.data.importers.importing import import_images
-from medgain.data.importers.volumes import read_volume
+from medgain.files.volume import read_volume
+from medgain.imageset.imageset import ImageSet
+from medgain.importing.run import import_images
 from medgain.runtime.errors import DataError
 from medgain.runtime.files import read_json
 from medgain.tasks.predicting.model import Predictor

@@ -10,8 +10,8 @@ from medgain.runtime.errors import DataError, MedgainError
 from medgain.runtime.files import read_json, write_json
 from medgain.runtime.seeds import SeedTree
 from medgain.tasks.base import TrainingData
-from medgain.tasks.classification import ClassificationTask
-from medgain.tasks.classification_config import ClassificationConfig
+from medgain.tasks.classification.config import ClassificationConfig
+from medgain.tasks.classification.task import ClassificationTask
 from medgain.tasks.saved import load_model, save_model
 
 

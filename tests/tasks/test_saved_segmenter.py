@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from medgain.data.imageset import Card, ImageSet, Intensity
+from medgain.imageset.imageset import Card, ImageSet, Intensity
 from medgain.runtime.errors import DataError
 from medgain.runtime.files import read_json, write_json
 from medgain.runtime.seeds import SeedTree
 from medgain.tasks.base import TrainingData
 from medgain.tasks.saved import load_model, save_model
-from medgain.tasks.segmentation import SegmentationTask
-from medgain.tasks.segmentation_config import SegmentationConfig
+from medgain.tasks.segmentation.config import SegmentationConfig
+from medgain.tasks.segmentation.task import SegmentationTask
 
 
 def fit(data, model="unet", seed=0, **settings):

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from medgain.augment import resolve_policy
-from medgain.data.imageset import Card, ImageSet
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, DataError, TrainingFailure
 from medgain.runtime.seeds import SeedTree
 from medgain.tasks.base import TASKS, TrainingData
-from medgain.tasks.segmentation import SegmentationTask
-from medgain.tasks.segmentation_config import SegmentationConfig
+from medgain.tasks.segmentation.config import SegmentationConfig
+from medgain.tasks.segmentation.task import SegmentationTask
 
 CPU = torch.device("cpu")
 

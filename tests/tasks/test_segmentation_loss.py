@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from medgain.tasks.segmentation_objective import (
+from medgain.tasks.segmentation.objective import (
     _mean_dice,
     dice_loss,
     dice_per_image,

@@ -7,12 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from medgain.runtime.errors import ConfigError
-from medgain.tasks.segmenters import (
-    SEGMENTERS,
-    SegmenterSpec,
-    build_segmenter,
-    find_segmenter,
-)
+from medgain.tasks.segmentation.segmenter import SegmenterSpec, build_segmenter
+from medgain.tasks.segmenters import SEGMENTERS, find_segmenter
 from medgain.tasks.segmenters.twins import LEVELS, Twin
 
 FPN = "smp:FPN:resnet18"
@@ -206,8 +202,8 @@ def test_a_missing_network_names_the_file_to_fetch(monkeypatch, tmp_path):
     def refuse(*_):
         raise OSError("no route to host")
 
-    monkeypatch.setattr("medgain.tasks.models.weights._connect", refuse)
-    monkeypatch.setattr("medgain.tasks.models.weights._in_hub_cache", lambda _: None)
+    monkeypatch.setattr("medgain.tasks.backbones.weights._connect", refuse)
+    monkeypatch.setattr("medgain.tasks.backbones.weights._in_hub_cache", lambda _: None)
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
     with pytest.raises(ConfigError) as caught:
         build(FPN, weights="download")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medgain.data.imageset import Card, ImageSet
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.metrics import METRICS
 from medgain.runtime.errors import DataError
-from medgain.tasks.classification import ClassificationTask
-from medgain.tasks.classification_config import ClassificationConfig
+from medgain.tasks.classification.config import ClassificationConfig
+from medgain.tasks.classification.task import ClassificationTask
 
 NAMES = [
     entry.name for entry in METRICS if entry.value.task == "classification" and entry.value.overall

@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from medgain.augment.policy import resolve_policy
-from medgain.data.imageset import ImageSet
+from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import DataError, LeakError, MedgainError
 from medgain.runtime.files import read_json
 from medgain.runtime.seeds import SeedTree
-from medgain.tasks.classification import ClassificationTask
-from medgain.tasks.classification_config import ClassificationConfig
+from medgain.tasks.classification.config import ClassificationConfig
+from medgain.tasks.classification.task import ClassificationTask
 from medgain.tasks.predicting.run import PredictOptions, predict_to_folder
 from medgain.tasks.saved import load_model
-from medgain.tasks.segmentation import SegmentationTask
-from medgain.tasks.segmentation_config import SegmentationConfig
+from medgain.tasks.segmentation.config import SegmentationConfig
+from medgain.tasks.segmentation.task import SegmentationTask
 from medgain.tasks.train_and_save import choose_parts, summary_lines, train_and_save
 
 CPU = torch.device("cpu")

@@ -13,23 +13,23 @@ from medgain.advise.cautions import Caution, find_cautions
 from medgain.advise.choices import flips
 from medgain.advise.cost import Cost, count_cost, estimate_cost
 from medgain.advise.facts import Facts, check_classes, find_facts, scored_part
-from medgain.advise.foresight import (
+from medgain.advise.forecast import (
     EXPECTED_AUROC,
     Foresight,
     foresee_folds,
     foresee_masks,
     foresee_official,
 )
-from medgain.advise.machine import Machine, this_machine
 from medgain.advise.planning import Suggestion, smaller_studies, suggest_study
-from medgain.advise.probe import Probe, run_probe
+from medgain.advise.probe.machine import Machine, this_machine
+from medgain.advise.probe.run import Probe, run_probe
 from medgain.advise.shortcut import Shortcut, find_shortcuts
 from medgain.advise.trial import Trial, make_study, try_plan
-from medgain.data.imageset import ImageSet
-from medgain.data.splits import official_split
+from medgain.imageset.imageset import ImageSet
+from medgain.imageset.splits import official_split
 from medgain.runtime.errors import ConfigError, MedgainError
 from medgain.runtime.seeds import SeedTree
-from medgain.study.plan import Plan
+from medgain.study.plan.plan import Plan
 
 HOURS = 8.0
 SECONDS = 20.0

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from medgain.advise.facts import Facts
-from medgain.advise.foresight import Foresight
-from medgain.advise.machine import Machine
+from medgain.advise.forecast import Foresight
+from medgain.advise.probe.machine import Machine
 from medgain.advise.shortcut import FROM, Shortcut
 
 UNCERTAIN = 0.10  # half an interval of a class's sensitivity that is worth a warning

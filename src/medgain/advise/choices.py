@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medgain.advise.facts import Facts
-from medgain.advise.machine import Machine
+from medgain.advise.probe.machine import Machine
 from medgain.augment import resolve_policy
 from medgain.generators.base import GENERATORS
 

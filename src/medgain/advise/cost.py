@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from medgain.advise.probe import Probe
+from medgain.advise.probe.run import Probe
 from medgain.generators.base import GENERATORS
 from medgain.study.arms import count_per_class, wanted_counts
 from medgain.study.cells import Cell, Fold, Split, list_folds, split_fold
 from medgain.study.dataset import Prepared
-from medgain.study.plan import Plan
-from medgain.study.routes import making
-from medgain.study.stage import AssessmentStage, CellStage, GeneratorStage, Stage
+from medgain.study.plan.plan import Plan
+from medgain.study.stages.base import AssessmentStage, CellStage, GeneratorStage, Stage
+from medgain.study.synthetic.routes import making
 
 _SHEET_IMAGES = 32  # that a generator's stage draws for the report
 

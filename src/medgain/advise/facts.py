@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from medgain.data.imageset import Card, ImageSet
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, DataError
-from medgain.study.simulation import ScoredPart
+from medgain.study.inference.simulation import ScoredPart
 
 # words by which a card, its classes or its mask classes tell what the images show
 _WORDS = {

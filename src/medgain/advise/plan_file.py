@@ -10,7 +10,7 @@ from medgain.advise.advice import Advice
 from medgain.advise.cost import duration
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.files import write_text
-from medgain.study.loading import load_plan
+from medgain.study.plan.loading import load_plan
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:

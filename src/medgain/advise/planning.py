@@ -15,7 +15,7 @@ from medgain.advise.choices import (
     choose_policy,
 )
 from medgain.advise.facts import Facts
-from medgain.advise.machine import Machine
+from medgain.advise.probe.machine import Machine
 
 
 @dataclass(frozen=True)

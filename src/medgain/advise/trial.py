@@ -13,7 +13,7 @@ from medgain.runtime.files import read_json
 from medgain.study import Study
 from medgain.study.dataset import Prepared, prepare
 from medgain.study.folder import StudyFolder
-from medgain.study.stage import Stage
+from medgain.study.stages.base import Stage
 
 Rounds = Sequence[tuple[str, Sequence[Stage]]]
 

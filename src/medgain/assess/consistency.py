@@ -19,16 +19,16 @@ import torch
 from scipy import stats
 
 from medgain.assess.extractors import VALIDATION_SHARE
-from medgain.assess.score_training import group_weights
-from medgain.data.imageset import ImageSet
-from medgain.data.splits import split_validation
+from medgain.assess.score.training import group_weights
+from medgain.imageset.imageset import ImageSet
+from medgain.imageset.splits import split_validation
 from medgain.metrics import segmentation_table, summarise_segmentation
-from medgain.metrics.segmentation_table import metric_columns
+from medgain.metrics.segmentation.table import metric_columns
 from medgain.runtime.errors import DataError, MedgainError
 from medgain.runtime.seeds import SeedTree
 from medgain.tasks.base import TrainingData
-from medgain.tasks.segmentation import SegmentationTask
-from medgain.tasks.segmentation_config import SegmentationConfig
+from medgain.tasks.segmentation.config import SegmentationConfig
+from medgain.tasks.segmentation.task import SegmentationTask
 
 FIGURES = ("dice", "boundary_f")
 LEAST_TRAINING = 10

@@ -15,16 +15,17 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from medgain.assess.score_options import assign_weights, check_name, checked_weights
-from medgain.data.imageset import ImageSet
-from medgain.data.splits import split_validation
+from medgain.assess.score.options import assign_weights, check_name, checked_weights
+from medgain.imageset.imageset import ImageSet
+from medgain.imageset.splits import split_validation
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.seeds import SeedTree
+from medgain.tasks.backbones import ModelRequest, find_model
 from medgain.tasks.base import TrainingData
-from medgain.tasks.batches import Pixels
-from medgain.tasks.classification import ClassificationTask
-from medgain.tasks.classification_config import ClassificationConfig
-from medgain.tasks.models import Classifier, ModelRequest, find_model
+from medgain.tasks.classification.classifier import Classifier
+from medgain.tasks.classification.config import ClassificationConfig
+from medgain.tasks.classification.task import ClassificationTask
+from medgain.tasks.training.batches import Pixels
 
 BATCH_SIZE = 64
 VALIDATION_SHARE = 0.2
@@ -84,14 +85,14 @@ def open_extractor(
 
 @dataclass
 class RadiomicsExtractor:
-    """First-order, texture and spectrum statistics of the pixels (medgain.metrics.radiomics)."""
+    """First-order, texture and spectrum statistics of the pixels (`medgain.metrics.radiomics`)."""
 
     name: str = "radiomics"
     identity: str = "radiomics: first-order, texture and spectrum statistics of the stored pixels"
 
     def __call__(self, images: ImageSet) -> np.ndarray:
         """Return the raw statistics; whoever compares them standardises them first."""
-        from medgain.metrics.radiomics import radiomics
+        from medgain.metrics.radiomics.features import radiomics
 
         features, _ = radiomics(np.asarray(images.images), images.max_value)
         return np.asarray(features, np.float64)

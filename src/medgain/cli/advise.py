@@ -41,8 +41,8 @@ def advise(
     import shutil
 
     from medgain.advise.advice import advise as advise_on
+    from medgain.advise.lines import advice_lines
     from medgain.advise.plan_file import check_free, write_plan
-    from medgain.advise.words import advice_lines
 
     if out is not None:
         check_free(out, overwrite=overwrite)

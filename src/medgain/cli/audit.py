@@ -53,11 +53,11 @@ def audit(
     """Hold SYNTHETIC_SET's nearness to its training images against that of held-out ones."""
     import json
 
-    from medgain.assess.audit import audit as run
-    from medgain.assess.audit_folder import check_out, write_audit
-    from medgain.assess.audit_inputs import open_features, open_real
-    from medgain.data.imageset import ImageSet
-    from medgain.report.audit_page import write_audit_page
+    from medgain.assess.audit.folder import check_out, write_audit
+    from medgain.assess.audit.inputs import open_features, open_real
+    from medgain.assess.audit.run import audit as run
+    from medgain.imageset.imageset import ImageSet
+    from medgain.report.audit.page import write_audit_page
 
     check_out(out, overwrite=overwrite)
     train_set, holdout_set = open_real(train, holdout, train_split, holdout_split, label)

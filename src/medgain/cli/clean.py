@@ -48,10 +48,10 @@ def clean(
     keep: don't look for it; flag: keep the image and say so in its record; drop: leave the image
     out; inpaint: fill in what was found.
     """
-    from medgain.data.cleaning.cleaning import clean as run
-    from medgain.data.cleaning.telling import lines
-    from medgain.data.cleaning.writing import RESULT_NAME
-    from medgain.report.clean_page import write_clean_page
+    from medgain.cleaning.result import lines
+    from medgain.cleaning.run import clean as run
+    from medgain.cleaning.write import RESULT_NAME
+    from medgain.report.clean.page import write_clean_page
     from medgain.runtime.files import read_json
     from medgain.runtime.overrides import parse_overrides
 

@@ -75,8 +75,8 @@ def import_images(
     """Turn a folder of images into an image set."""
     import time
 
-    from medgain.data import importers
-    from medgain.data.summary import import_lines
+    from medgain import importing as importers
+    from medgain.imageset.summary import import_lines
 
     started = time.monotonic()
     made = importers.import_images(
@@ -139,10 +139,10 @@ def inspect(
     ),
 ) -> None:
     """Show what is in an image set: counts, groups, duplicates, leaks, and a contact sheet."""
-    from medgain.data.imageset import ImageSet
-    from medgain.data.inspection import inspect as inspect_set
-    from medgain.data.inspection import write_contact_sheet
-    from medgain.data.summary import inspection_lines
+    from medgain.imageset.imageset import ImageSet
+    from medgain.imageset.inspection import inspect as inspect_set
+    from medgain.imageset.inspection import write_contact_sheet
+    from medgain.imageset.summary import inspection_lines
 
     opened = ImageSet.open(path)
     description = inspect_set(opened, mirrored=mirrored)

@@ -51,9 +51,9 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
 ) -> None:
     """Train a generator on the training part of SET, never on its test part."""
-    from medgain.data.imageset import ImageSet
     from medgain.generators.base import FitContext
-    from medgain.generators.runs import train_generator
+    from medgain.generators.run import train_generator
+    from medgain.imageset.imageset import ImageSet
     from medgain.runtime.device import resolve_device
     from medgain.runtime.overrides import parse_overrides
 
@@ -117,8 +117,8 @@ def sample(
     ] = False,
 ) -> None:
     """Draw synthetic images from a trained generator into an image set."""
-    from medgain.data.imageset import ImageSet
-    from medgain.generators.runs import sample_run
+    from medgain.generators.run import sample_run
+    from medgain.imageset.imageset import ImageSet
 
     images = sample_run(
         run,

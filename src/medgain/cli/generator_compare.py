@@ -68,9 +68,9 @@ def compare(
     """Train each of MODELS for the same time on the same images of SET, and score them alike."""
     from rich.console import Console
 
-    from medgain.assess.compare import RESULTS_NAME, compare
-    from medgain.report.compare_page import PAGE_NAME, write_compare_page
-    from medgain.report.compare_table import ComparisonTable
+    from medgain.assess.compare.run import RESULTS_NAME, compare
+    from medgain.report.compare.page import PAGE_NAME, write_compare_page
+    from medgain.report.compare.table import ComparisonTable
     from medgain.runtime.overrides import parse_overrides
 
     out = out or Path(f"compare-{image_set.resolve().name}")

@@ -45,10 +45,10 @@ def explain(
     ] = False,
 ) -> None:
     """Show what excites the discriminator's strongest filters, and which pixels do."""
-    from medgain.data.imageset import ImageSet
-    from medgain.generators.explain import RESULT_NAME, Request
-    from medgain.generators.explain import explain as look
-    from medgain.report.explain_page import headline, write_explain_page
+    from medgain.assess.explain.run import RESULT_NAME, Request
+    from medgain.assess.explain.run import explain as look
+    from medgain.imageset.imageset import ImageSet
+    from medgain.report.explain.page import headline, write_explain_page
     from medgain.runtime.device import resolve_device
 
     result = look(

@@ -10,12 +10,12 @@ import typer
 KINDS = {
     "generators": ("medgain.generators.base", "GENERATORS"),
     "policies": ("medgain.augment", "POLICIES"),
-    "models": ("medgain.tasks.models", "MODELS"),
+    "models": ("medgain.tasks.backbones", "MODELS"),
     "segmenters": ("medgain.tasks.segmenters", "SEGMENTERS"),
-    "phantoms": ("medgain.data.phantoms", "PHANTOMS"),
+    "phantoms": ("medgain.phantoms", "PHANTOMS"),
     "metrics": ("medgain.metrics.base", "METRICS"),
-    "detectors": ("medgain.data.cleaning", "DETECTORS"),
-    "layouts": ("medgain.data.importers", "LAYOUTS"),
+    "detectors": ("medgain.cleaning.detectors", "DETECTORS"),
+    "layouts": ("medgain.importing.layouts", "LAYOUTS"),
     "tasks": ("medgain.tasks.base", "TASKS"),
     "executors": ("medgain.study.executors", "EXECUTORS"),
 }

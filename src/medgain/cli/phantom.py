@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from medgain.data.imageset import ImageSet
+    from medgain.imageset.imageset import ImageSet
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +28,7 @@ def phantom(
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an existing set."),
 ) -> None:
     """Make an image set of phantoms: made-up anatomy that needs no patient."""
-    from medgain.data.phantoms import PHANTOMS
+    from medgain.phantoms import PHANTOMS
     from medgain.runtime.overrides import parse_overrides
 
     options = parse_overrides(settings)

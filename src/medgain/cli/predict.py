@@ -42,7 +42,7 @@ def predict(
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace what is in --out."),
 ) -> None:
     """Predict new images: PNG masks and overlays, NIfTI for NIfTI, DICOM SEG for DICOM."""
-    from medgain.data.importers.scaling import parse_window
+    from medgain.files.window import parse_window
     from medgain.runtime.device import resolve_device
     from medgain.tasks.predicting.describing import model_line, outcome_lines
     from medgain.tasks.predicting.run import PredictOptions, predict_to_folder

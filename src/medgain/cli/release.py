@@ -66,7 +66,7 @@ def make(
     ] = False,
 ) -> None:
     """Publish SYNTHETIC_SET: images without the flagged ones, datasheet, checksums."""
-    from medgain.data.imageset import ImageSet
+    from medgain.imageset.imageset import ImageSet
     from medgain.release import make_release
     from medgain.release.audits import read_audit
     from medgain.release.fidelity import read_score

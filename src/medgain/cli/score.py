@@ -49,9 +49,9 @@ def score(
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace what is in --out."),
 ) -> None:
     """Score SYNTHETIC_SET against held-out images of REAL_SET, beside real-real nulls."""
-    from medgain.assess.score_folder import SCORE_NAME, score_to_folder
-    from medgain.data.imageset import ImageSet
-    from medgain.report.score_page import PAGE_NAME, write_score_page
+    from medgain.assess.score.folder import SCORE_NAME, score_to_folder
+    from medgain.imageset.imageset import ImageSet
+    from medgain.report.score.page import PAGE_NAME, write_score_page
     from medgain.runtime.device import resolve_device
     from medgain.runtime.files import atomic_folder
 

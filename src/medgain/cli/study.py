@@ -80,7 +80,7 @@ def _conclude(result: StudyResult, quiet: bool = False) -> None:
     from rich.console import Console
 
     from medgain.report import write_report
-    from medgain.report.terminal import terminal_table
+    from medgain.report.terminal.verdicts import terminal_table
 
     page = write_report(result.folder)
     if not quiet:

@@ -51,11 +51,11 @@ def train(
     import json
 
     from medgain.augment.policy import resolve_policy
-    from medgain.data.imageset import ImageSet
+    from medgain.imageset.imageset import ImageSet
     from medgain.runtime.device import resolve_device
     from medgain.runtime.files import read_json
     from medgain.runtime.overrides import parse_overrides
-    from medgain.study.validation import validate
+    from medgain.study.plan.validation import validate
     from medgain.tasks.base import TASKS
     from medgain.tasks.saved import CONFIG_NAME
     from medgain.tasks.train_and_save import summary_lines, train_and_save

@@ -1,7 +1,7 @@
 """What every generator is: it fits a real training part and samples image sets.
 
 A generator's module holds its networks and its losses; the shared training loop
-(`medgain.generators.loop`) does the rest.
+(`medgain.generators.training.loop`) does the rest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from medgain.data.imageset import ImageSet
+from medgain.imageset.imageset import ImageSet
 from medgain.runtime.device import Precision
 from medgain.runtime.registry import Registry
 
@@ -142,4 +142,4 @@ class Generator(ABC):
         """Load what `save` wrote; samples equal those of the saved generator."""
 
 
-GENERATORS: Registry[type[Generator]] = Registry("generator", "medgain.generators")
+GENERATORS: Registry[type[Generator]] = Registry("generator", "medgain.generators.models")

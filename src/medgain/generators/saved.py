@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from medgain.generators.base import CONFIG_NAME, GENERATORS, Generator, GeneratorConfig
-from medgain.generators.synthetic import TrainedOn
+from medgain.generators.provenance import TrainedOn
 from medgain.runtime.errors import DataError
 from medgain.runtime.files import read_json, write_json
 
@@ -88,7 +88,7 @@ def load_generator(folder: Path, device: torch.device | None = None) -> Generato
     """
     name = _description(folder)["generator"]
     if name == "per-class":
-        from medgain.generators.per_class import PerClass
+        from medgain.generators.kinds.per_class import PerClass
 
         return PerClass.load(folder, device)
     return GENERATORS.get(name).load(folder, device)

@@ -1,7 +1,7 @@
 """Metrics: pure functions on arrays, registered with their direction and range."""
 
 from medgain.metrics.base import METRICS, Metric, register_metric
-from medgain.metrics.classification import (
+from medgain.metrics.classification.scores import (
     accuracy,
     auroc,
     average_precision,
@@ -14,7 +14,8 @@ from medgain.metrics.classification import (
     sensitivity,
     specificity,
 )
-from medgain.metrics.segmentation import (
+from medgain.metrics.classification.thresholds import choose_threshold, roc_points
+from medgain.metrics.segmentation.scores import (
     boundary_f,
     dice,
     hd95,
@@ -22,8 +23,7 @@ from medgain.metrics.segmentation import (
     iou,
     pixel_accuracy,
 )
-from medgain.metrics.segmentation_table import segmentation_table, summarise_segmentation
-from medgain.metrics.thresholds import choose_threshold, roc_points
+from medgain.metrics.segmentation.table import segmentation_table, summarise_segmentation
 
 __all__ = [
     "METRICS",

@@ -53,7 +53,9 @@ class Metric:
         return difference if self.higher_is_better else -difference
 
 
-METRICS: Registry[Metric] = Registry("metric", "medgain.metrics")
+METRICS: Registry[Metric] = Registry(
+    "metric", "medgain.metrics.classification", "medgain.metrics.segmentation"
+)
 
 
 def find_metric(name: str) -> Metric:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from medgain.data.imageset import ImageSet, Intensity
+from medgain.imageset.imageset import ImageSet, Intensity
 from medgain.release import wording
 from medgain.release.audits import Audit
 from medgain.release.fidelity import Fidelity

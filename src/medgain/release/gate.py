@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from medgain.data.imageset import ImageSet
+from medgain.imageset.imageset import ImageSet
 from medgain.release.audits import AUDIT_REMEDY, Audit
 from medgain.release.privacy import looks_like_path
 from medgain.runtime.errors import ConfigError, DataError, MedgainError

@@ -11,7 +11,7 @@ from typing import Literal, cast
 
 import numpy as np
 
-from medgain.data.imageset import ImageSet, content_hash
+from medgain.imageset.imageset import ImageSet, content_hash
 from medgain.release.audits import Audit
 from medgain.release.checksums import write_checksums
 from medgain.release.croissant import CROISSANT, croissant

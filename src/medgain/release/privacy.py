@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from medgain.data.imageset import COLUMNS, ImageSet
+from medgain.imageset.imageset import COLUMNS, ImageSet
 
 LEFT_OUT = "[left out]"
 _ROOTED = r"(?:~|\.{1,2})?/[^\s/]+/?|[A-Za-z]:\\|\\\\[^\s\\]+"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medgain.data.imageset import ImageSet, content_hash
+from medgain.imageset.imageset import ImageSet, content_hash
 from medgain.runtime.errors import DataError
 
 METADATA = "metadata.csv"

@@ -6,12 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medgain.report.page import write_report as write_report
-    from medgain.report.terminal import terminal_table as terminal_table
+    from medgain.report.study.page import write_report as write_report
+    from medgain.report.terminal.verdicts import terminal_table as terminal_table
 
 _PUBLIC = {
-    "terminal_table": "medgain.report.terminal",
-    "write_report": "medgain.report.page",
+    "terminal_table": "medgain.report.terminal.verdicts",
+    "write_report": "medgain.report.study.page",
 }
 __all__ = ["terminal_table", "write_report"]
 

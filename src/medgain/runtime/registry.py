@@ -24,16 +24,19 @@ class Entry(Generic[T]):
 
 
 class Registry(Generic[T]):
-    """Components of one kind by name, found by importing every module of `package`.
+    """Components of one kind by name, found by importing what its packages hold.
+
+    A component is a module of one of the packages, or a folder whose `__init__` imports the
+    module that registers.
 
     Args:
         kind: what a component is called in messages ("generator").
-        package: dotted name of the package whose modules register components.
+        packages: dotted names of the packages whose modules register components.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, *packages: str) -> None:
         self.kind = kind
-        self.package = package
+        self.packages = packages
         self._entries: dict[str, Entry[T]] = {}
         self._discovered = False
 
@@ -75,6 +78,7 @@ class Registry(Generic[T]):
         if self._discovered:
             return
         self._discovered = True
-        package = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self.package}.{module.name}")
+        for name in self.packages:
+            package = importlib.import_module(name)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{name}.{module.name}")

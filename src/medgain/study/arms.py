@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 
 from medgain.augment import resolve_policy
-from medgain.data.imageset import ImageSet
+from medgain.imageset.imageset import ImageSet
 from medgain.runtime.seeds import SeedTree
-from medgain.study.plan import Arm
-from medgain.study.plan_synthetic import Synthetic
+from medgain.study.plan.plan import Arm
+from medgain.study.plan.synthetic import Synthetic
 from medgain.tasks.base import TrainingData
 
 Sampler = Callable[[str, int], ImageSet]

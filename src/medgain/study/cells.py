@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from medgain.data import balance, splits
-from medgain.data.imageset import ImageSet
+from medgain.imageset import balance, splits
+from medgain.imageset.imageset import ImageSet
 from medgain.runtime.seeds import SeedTree
 from medgain.runtime.version import __version__
-from medgain.study.plan import CrossValidation, HoldOut, Plan
+from medgain.study.plan.plan import CrossValidation, HoldOut, Plan
 
 
 @dataclass(frozen=True, order=True)

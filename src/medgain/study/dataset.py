@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medgain.data import leaks, splits
-from medgain.data.imageset import Card, ImageSet
-from medgain.data.phantoms import PHANTOMS
+from medgain.imageset import leaks, splits
+from medgain.imageset.imageset import Card, ImageSet
+from medgain.phantoms import PHANTOMS
 from medgain.runtime.errors import LeakError
 from medgain.runtime.files import atomic_folder, read_json, write_json
 from medgain.study.cells import Fold, digest, list_folds, split_fold
 from medgain.study.folder import StudyFolder
-from medgain.study.plan import HoldOut, Official, PhantomSource, Plan
-from medgain.study.suitability import check_suits
+from medgain.study.plan.plan import HoldOut, Official, PhantomSource, Plan
+from medgain.study.plan.suitability import check_suits
 
 
 @dataclass(frozen=True)

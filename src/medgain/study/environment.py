@@ -14,7 +14,7 @@ import torch
 
 from medgain.runtime.device import cpu_count, resolve_device, resolve_precision
 from medgain.runtime.version import __version__
-from medgain.study.plan import Plan
+from medgain.study.plan.plan import Plan
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pillow")
 

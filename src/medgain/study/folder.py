@@ -9,8 +9,8 @@ import yaml
 
 from medgain.runtime.errors import ConfigError
 from medgain.runtime.files import write_text
-from medgain.study.plan import Plan
-from medgain.study.validation import validate
+from medgain.study.plan.plan import Plan
+from medgain.study.plan.validation import validate
 
 
 @dataclass(frozen=True)

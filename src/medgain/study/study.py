@@ -14,20 +14,20 @@ from medgain.runtime.device import cpu_count
 from medgain.runtime.errors import ConfigError, MedgainError
 from medgain.runtime.files import read_json, write_json
 from medgain.runtime.progress import log, progress
-from medgain.study.assessment_stage import read_assessments
 from medgain.study.cells import list_cells
-from medgain.study.conclusion import conclude
 from medgain.study.dataset import Prepared, prepare
 from medgain.study.environment import describe_environment, resolve_runtime
-from medgain.study.examples import write_policy_examples
-from medgain.study.executors import EXECUTORS
+from medgain.study.executors.base import EXECUTORS
 from medgain.study.folder import StudyFolder
-from medgain.study.generator_stage import generator_key, generator_stages
-from medgain.study.loading import load_plan
-from medgain.study.panels import write_panels
-from medgain.study.plan import Plan
-from medgain.study.results import Results, gather
-from medgain.study.stage import AssessmentStage, CellStage, GeneratorStage, Outcome, Stage
+from medgain.study.inference.conclusion import conclude
+from medgain.study.plan.loading import load_plan
+from medgain.study.plan.plan import Plan
+from medgain.study.results.examples import write_policy_examples
+from medgain.study.results.gather import Results, gather
+from medgain.study.results.panels import write_panels
+from medgain.study.stages.assessment import read_assessments
+from medgain.study.stages.base import AssessmentStage, CellStage, GeneratorStage, Outcome, Stage
+from medgain.study.stages.generator import generator_key, generator_stages
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Study:
         preset: str | None = None,
         overrides: dict[str, Any] | None = None,
     ) -> Study:
-        """Read a plan from a YAML file or a dict; see `medgain.study.loading.load_plan`."""
+        """Read a plan from a YAML file or a dict; see `medgain.study.plan.loading.load_plan`."""
         return cls(load_plan(source, preset=preset, overrides=overrides))
 
     def run(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from medgain.augment.policy import Policy
-from medgain.data.imageset import ImageSet
+from medgain.imageset.imageset import ImageSet
 from medgain.runtime.registry import Registry
 from medgain.runtime.seeds import SeedTree
 

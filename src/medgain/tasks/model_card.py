@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from medgain.data.imageset import ImageSet
+from medgain.imageset.imageset import ImageSet
 
 Scores = Mapping[str, Mapping[str, float]]
 

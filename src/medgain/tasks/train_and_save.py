@@ -16,15 +16,15 @@ import numpy as np
 import torch
 
 from medgain.augment.policy import Policy
-from medgain.data.imageset import ImageSet
-from medgain.data.leaks import (
+from medgain.imageset.imageset import ImageSet
+from medgain.imageset.leaks import (
     check_split,
     drop_leaks,
     find_duplicates,
     merge_near_duplicates_into_groups,
     raise_if_leaking,
 )
-from medgain.data.splits import split_validation
+from medgain.imageset.splits import split_validation
 from medgain.runtime.errors import ConfigError, DataError, MedgainError, suggest
 from medgain.runtime.seeds import SeedTree
 from medgain.tasks.base import FitResult, Task, TrainingData

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from scipy import ndimage
 
-from medgain.metrics.segmentation_table import segmentation_table, summarise_segmentation
+from medgain.metrics.segmentation.table import segmentation_table, summarise_segmentation
 
 METRICS = ("dice", "iou", "hd95", "boundary_f", "pixel_accuracy")
 

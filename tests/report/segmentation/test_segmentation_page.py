@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from medgain.report import write_report
-from medgain.report.page import LIMIT_BYTES
+from medgain.report.study.page import LIMIT_BYTES
 from medgain.runtime.errors import DataError
 
 Build = Callable[..., Path]

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from medgain.report.distributions import Axis, strip, strip_axis
-from medgain.report.mask_pictures import in_pairs, masks_of, overlaid
-from medgain.report.outlines import edge_count, mask_path, outline_pixels
-from medgain.report.pictures import to_8bit
-from medgain.report.scenes import Scene, case_name, interest, most_contested
-from medgain.report.svg import Style
-from medgain.report.wording import metric_head, metric_name, split_metric
+from medgain.report.charts.svg import Style
+from medgain.report.shared.mask_pictures import in_pairs, masks_of, overlaid
+from medgain.report.shared.outlines import edge_count, mask_path, outline_pixels
+from medgain.report.shared.pictures import to_8bit
+from medgain.report.shared.wording import metric_head, metric_name, split_metric
+from medgain.report.study.distributions import Axis, strip, strip_axis
+from medgain.report.study.slices import Scene, case_name, interest, most_contested
 
 EASY = settings(deadline=None, max_examples=60)
 MASKS = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(lambda size: arrays(bool, size))

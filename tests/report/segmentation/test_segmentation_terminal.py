@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from medgain.report import terminal_table
-from medgain.report.terminal_classes import class_rows
+from medgain.report.terminal.classes import class_rows
 
 
 def shown(verdict: dict[str, Any], width: int, encoding: str = "utf-8") -> str:

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from medgain.data.imageset import Intensity
+from medgain.imageset.imageset import Intensity
 
 
 @dataclass(frozen=True)

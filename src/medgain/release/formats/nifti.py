@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from medgain.data.imageset import Intensity
+from medgain.imageset.imageset import Intensity
 from medgain.release.formats.base import FileFormat, ImageContext
 from medgain.runtime.errors import ConfigError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from medgain.data.imageset import Card, ImageSet
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.device import resolve_device
 from medgain.runtime.files import read_json
 from medgain.tasks.base import TASKS, FitResult, Task

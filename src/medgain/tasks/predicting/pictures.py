@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medgain.data.pictures import to_display
+from medgain.imageset.pictures import to_display
 
 # Okabe and Ito (2008), Color Universal Design; without black and the grey of the images
 COLOURS = (

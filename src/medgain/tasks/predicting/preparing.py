@@ -14,13 +14,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from medgain.data.imageset import ImageSet, Intensity
-from medgain.data.importers.base import Fit
-from medgain.data.importers.fitting import fit_image
-from medgain.data.importers.geometry import Placement
-from medgain.data.importers.scaling import Window, choose_scaling, to_stored
-from medgain.data.importers.store import as_type
-from medgain.data.importers.volumes import Volume
+from medgain.files.placement import Fit, Placement
+from medgain.files.resize import fit_image
+from medgain.files.volume import Volume
+from medgain.files.window import Window, choose_scaling, to_stored
+from medgain.imageset.imageset import ImageSet, Intensity
+from medgain.importing.store import as_type
 from medgain.runtime.errors import DataError
 
 

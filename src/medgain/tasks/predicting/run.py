@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from medgain.data.imageset import ImageSet
-from medgain.data.importers.decoding import UnreadableImageError, decode
-from medgain.data.importers.dicom_reading import read_series
-from medgain.data.importers.dicom_series import check_one_kind
-from medgain.data.importers.geometry import Placement
-from medgain.data.importers.scaling import Window
-from medgain.data.importers.volumes import Volume, read_volume
+from medgain.files.dicom import read_series
+from medgain.files.dicom_series import check_one_kind
+from medgain.files.errors import UnreadableImageError
+from medgain.files.images import decode
+from medgain.files.placement import Placement
+from medgain.files.volume import Volume, read_volume
+from medgain.files.window import Window
+from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import ConfigError, DataError, suggest
 from medgain.runtime.files import atomic_folder
 from medgain.runtime.progress import progress

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from medgain.data.importers.decoding import UnreadableImageError
-from medgain.data.importers.dicom_reading import looks_like_dicom
-from medgain.data.importers.dicom_series import Header, by_series, read_header
-from medgain.data.importers.tree import IMAGE_SUFFIXES
-from medgain.data.importers.volumes import NIFTI_SUFFIXES, is_nifti
+from medgain.files.dicom import looks_like_dicom
+from medgain.files.dicom_series import Header, by_series, read_header
+from medgain.files.errors import UnreadableImageError
+from medgain.files.volume import NIFTI_SUFFIXES, is_nifti
+from medgain.importing.tree import IMAGE_SUFFIXES
 from medgain.runtime.errors import DataError
 
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")

@@ -7,15 +7,11 @@ from medgain.tasks.segmenters.base import (
     SegmenterRequest,
     find_segmenter,
 )
-from medgain.tasks.segmenters.segmenter import Segmenter, SegmenterSpec, build_segmenter
 
 __all__ = [
     "SEGMENTERS",
     "Body",
-    "Segmenter",
     "SegmenterFamily",
     "SegmenterRequest",
-    "SegmenterSpec",
-    "build_segmenter",
     "find_segmenter",
 ]

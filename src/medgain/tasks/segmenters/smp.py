@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from medgain.runtime.errors import ConfigError, suggest
-from medgain.tasks.models.torchvision_backbones import IMAGENET_MEAN, IMAGENET_STD
-from medgain.tasks.models.weights import Download, load_body, read_weights, resolve_weights
+from medgain.tasks.backbones.torchvision_backbones import IMAGENET_MEAN, IMAGENET_STD
+from medgain.tasks.backbones.weights import Download, load_body, read_weights, resolve_weights
 from medgain.tasks.segmenters.base import SEGMENTERS, Body, SegmenterFamily, SegmenterRequest
 
 MULTIPLE_PX = 32

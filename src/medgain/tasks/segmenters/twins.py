@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from medgain.runtime.errors import ConfigError
-from medgain.tasks.models.weights import load_body, read_weights, resolve_weights
+from medgain.tasks.backbones.weights import load_body, read_weights, resolve_weights
 from medgain.tasks.segmenters.base import SEGMENTERS, Body, SegmenterFamily, SegmenterRequest
 
 DEFAULT_WIDTH = 32

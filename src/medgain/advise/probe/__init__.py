@@ -1,0 +1,1 @@
+"""The probe: what a study's work costs on this machine, measured."""

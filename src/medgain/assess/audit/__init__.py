@@ -1,0 +1,1 @@
+"""Audit a synthetic set for copies of its training images."""

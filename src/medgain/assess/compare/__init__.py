@@ -1,0 +1,1 @@
+"""Compare generators on the same real images."""

@@ -1,0 +1,1 @@
+"""Score a synthetic set against held-out real images."""

@@ -1,0 +1,1 @@
+"""Finding what does not belong in an image set, and dealing with it."""

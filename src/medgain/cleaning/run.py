@@ -1,0 +1,80 @@
+"""`clean`: from an image set to a cleaned one, with what was done and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medgain.cleaning.decide import decide
+from medgain.cleaning.detect import look
+from medgain.cleaning.settings import DUPLICATES, resolve
+from medgain.cleaning.write import write_cleaned
+from medgain.imageset.duplicates import find_duplicates
+from medgain.imageset.imageset import ImageSet
+from medgain.imageset.leaks import merge_near_duplicates_into_groups
+from medgain.runtime.errors import ConfigError, DataError
+
+
+def clean(
+    source: Path | str,
+    out: Path | str,
+    asked: Mapping[str, Any] | None = None,
+    *,
+    mirrored: bool = False,
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> ImageSet:
+    """Write the image set `source`, cleaned, as the new set `out`; return that.
+
+    Beside the set's own files stand ``cleaning.json``, ``cleaning.csv`` (a row per image and
+    kind) and ``cleaning.npz`` (pictures). `source` is only read.
+
+    Args:
+        source: folder of an image set.
+        out: folder to write, whole or not at all.
+        asked: by kind an action, or a mapping of `action` and `threshold`; a kind that is not
+            named is dealt with as by default.
+        mirrored: count mirror images among the duplicates.
+        overwrite: replace the image set at `out`.
+        quiet: show no progress.
+
+    Raises:
+        ConfigError: an unknown kind, action or setting.
+        DataError: no image set, an empty one, or one of which nothing would be left.
+        MedgainError: `out` exists, is the source or in it, or cannot be written.
+    """
+    source, out = Path(source), Path(out)
+    check_out(source, out, overwrite)
+    image_set = ImageSet.open(source)
+    if not len(image_set):
+        raise DataError(f"the image set {source} is empty", "import images into it first")
+    settings = resolve(image_set, asked or {})
+    findings = look(image_set, settings, quiet=quiet)
+    duplicates = None
+    grouped = image_set
+    if settings[DUPLICATES].looked:
+        duplicates = find_duplicates(
+            image_set, correlation=settings[DUPLICATES].threshold, mirrored=mirrored
+        )
+        grouped = merge_near_duplicates_into_groups(image_set, duplicates)
+    decision = decide(image_set, findings, duplicates, settings)
+    return write_cleaned(image_set, grouped, decision, settings, source, out, overwrite=overwrite)
+
+
+def check_out(source: Path, out: Path, overwrite: bool) -> None:
+    """Check that writing `out` leaves `source` and everything that is no image set alone.
+
+    Raises:
+        ConfigError: it would not.
+    """
+    here, there = source.resolve(), out.resolve()
+    if here == there or there.is_relative_to(here) or here.is_relative_to(there):
+        raise ConfigError(
+            f"--out {out} is the set that is cleaned, or in it, or holds it",
+            "write the cleaned set to a folder of its own, such as sets/skin-clean",
+        )
+    if out.exists() and not overwrite:
+        raise ConfigError(f"{out} exists already", "choose another --out or pass --overwrite")
+    if out.exists() and not (out / "card.json").is_file():
+        raise ConfigError(f"{out} exists and is no image set", "choose another --out")

@@ -1,0 +1,1 @@
+"""Generators that make images from masks."""

@@ -1,0 +1,1 @@
+"""Generators that translate images of one class into another."""

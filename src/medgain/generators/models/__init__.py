@@ -1,0 +1,1 @@
+"""The generators. A module or folder here registers its own; there is no list to edit."""

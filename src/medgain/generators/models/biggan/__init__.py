@@ -1,0 +1,3 @@
+"""BigGAN."""
+
+from medgain.generators.models.biggan.model import Biggan as Biggan

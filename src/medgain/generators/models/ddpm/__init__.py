@@ -1,0 +1,3 @@
+"""DDPM, the diffusion baseline."""
+
+from medgain.generators.models.ddpm.model import Ddpm as Ddpm

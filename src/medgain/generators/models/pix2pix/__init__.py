@@ -1,0 +1,3 @@
+"""pix2pix."""
+
+from medgain.generators.models.pix2pix.model import Pix2pix as Pix2pix

@@ -1,0 +1,3 @@
+"""ProGAN."""
+
+from medgain.generators.models.progan.model import Progan as Progan

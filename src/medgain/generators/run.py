@@ -1,0 +1,271 @@
+"""A generator's run from the outside: choose the training part, train, save; load and sample."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from medgain.generators.base import (
+    CONFIG_NAME,
+    GENERATORS,
+    Budget,
+    FitContext,
+    FitReport,
+    Generator,
+)
+from medgain.generators.kinds.per_class import PerClass
+from medgain.generators.kinds.translation.generator import Translator
+from medgain.generators.saved import load_generator
+from medgain.generators.training.parallel import join_world
+from medgain.imageset.imageset import ImageSet
+from medgain.runtime.errors import ConfigError, DataError, suggest
+from medgain.runtime.seeds import SeedTree
+
+VALIDATION_PART = "val"
+DEFAULT_COUNT = 100
+
+
+@dataclass(frozen=True)
+class GeneratorRun:
+    """A finished run. `used` says in a sentence which images were trained on."""
+
+    folder: Path
+    report: FitReport
+    used: str
+
+
+def training_part(
+    image_set: ImageSet, *, split: str | None = None, label: str | None = None
+) -> tuple[ImageSet, str]:
+    """Return the images that a generator may learn from, and a sentence saying which they are.
+
+    A set with a split of its own gives its train and val parts, or `split`; never its test part.
+
+    Raises:
+        DataError: the test part is asked for, or nothing is left; says what there is.
+    """
+    splits = image_set.splits
+    parts = sorted({str(part) for part in splits} - {""})
+    if split == "test":
+        raise DataError(
+            "a generator must not be trained on the test part: its images would come back in"
+            " training",
+            "use --split train, or leave --split out",
+        )
+    if split is not None and split not in parts:
+        raise DataError(
+            f"'{image_set.card.name}' has no part '{split}'",
+            f"its parts: {', '.join(parts)}" if parts else "it has no split; leave --split out",
+        )
+    chosen = [split] if split else [part for part in parts if part in ("train", "val")]
+    if parts and not chosen:
+        raise DataError(
+            f"'{image_set.card.name}' has the parts {', '.join(parts)}, and no training part",
+            "name one with --split",
+        )
+    keep = np.isin(splits.astype(str), chosen) if parts else np.ones(len(image_set), dtype=bool)
+    where = f"its {' and '.join(chosen)} part" if parts else "all of it (it has no split)"
+    if label is not None:
+        if label not in image_set.classes:
+            raise DataError(
+                f"'{image_set.card.name}' has no class '{label}'",
+                suggest(label, image_set.classes),
+            )
+        keep &= image_set.records["label"].to_numpy() == label
+    count = int(keep.sum())
+    of_class = f" of class '{label}'" if label is not None else ""
+    used = f"{count} images{of_class} of '{image_set.card.name}': {where}"
+    if not count:
+        raise DataError(f"nothing to train on: {used}", "choose another --split or --label")
+    return image_set.take(keep, step=f"training part for a generator: {where}{of_class}"), used
+
+
+def build_generator(name: str, settings: Mapping[str, Any], *, per_class: bool) -> Generator:
+    """Return a new generator with `settings` over its defaults.
+
+    Raises:
+        ConfigError: no such generator, an unknown setting, or a value that does not fit.
+        MedgainError: it needs a package that is not installed; says how to install it.
+    """
+    kind = GENERATORS.get(name)
+    kind.check_installed()
+    config = validated(kind.Config, settings, "config")
+    return PerClass(name, config) if per_class else kind(config)
+
+
+def train_generator(
+    image_set: ImageSet,
+    name: str,
+    context: FitContext,
+    *,
+    label: str | None = None,
+    split: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> GeneratorRun:
+    """Train the generator called `name` on the training part of `image_set`, and save it.
+
+    Args:
+        context: its folder receives the run and the trained generator.
+        label: train on this class; without it, one generator per class present.
+        split: the part to train on; see `training_part`.
+        settings: {"config": {...}, "budget": {...}} over the defaults.
+
+    Raises:
+        DataError, ConfigError: what is asked for can't be done; nothing was written.
+        TrainingFailure: training diverged or collapsed.
+    """
+    settings = dict(settings or {})
+    unknown = sorted(set(settings) - {"config", "budget"})
+    if unknown:
+        raise ConfigError(
+            f"unknown setting '{unknown[0]}'", "settings begin with 'config.' or 'budget.'"
+        )
+    budget = validated(Budget, settings.get("budget") or {}, "budget")
+    real, used = training_part(image_set, split=split, label=label)
+    several = label is None and len(set(real.records["label"])) > 1
+    if GENERATORS.get(name).condition in ("label", "image"):
+        several = False  # these learn all classes at once
+    generator = build_generator(name, settings.get("config") or {}, per_class=several)
+    folder = context.folder
+    assert folder is not None, "a run needs a folder"
+    _refuse_other_run(context)
+    if context.validation is None:
+        context = dataclasses.replace(context, validation=_left_for_validation(image_set, split))
+    report = generator.fit(real, budget, context)
+    if join_world(context.device).first:
+        generator.save(folder)
+    return GeneratorRun(folder, report, used)
+
+
+def sample_run(
+    folder: Path,
+    count: int | None = None,
+    *,
+    seed: int,
+    label: str | None = None,
+    sources: ImageSet | None = None,
+    masks: ImageSet | None = None,
+) -> ImageSet:
+    """Return `count` images from the generator saved in `folder`, of class `label` if given.
+
+    Args:
+        count: by default `DEFAULT_COUNT`, or as many as there are sources or masks.
+        sources: images to be translated, for generators that translate: those of other classes
+            than `label`, of the training part alone (a translation shows its source's patient).
+        masks: an image is made from each of the first `count` masks, for generators that are
+            conditioned on masks; without it they draw new ones.
+
+    Raises:
+        DataError: the generator can't draw that; says what it can.
+    """
+    generator = load_generator(folder)
+    if sources is not None and masks is not None:
+        raise DataError(
+            "no generator takes both sources and masks", "give one of --sources and --masks"
+        )
+    if sources is not None:
+        return _translations(generator, folder, sources, count, seed, label)
+    if masks is not None:
+        masks = _given_part(masks)
+    if count is None:
+        count = DEFAULT_COUNT if masks is None else len(masks)
+    if masks is not None and 0 < count < len(masks):
+        masks = masks.take(range(count))
+    labels = [label] * max(count, 0) if label is not None else None
+    return generator.sample(count, seed=seed, labels=labels, masks=masks)
+
+
+def _translations(
+    generator: Generator,
+    folder: Path,
+    sources: ImageSet,
+    count: int | None,
+    seed: int,
+    label: str | None,
+) -> ImageSet:
+    """Return `count` of the sources translated to `label`, or all of them.
+
+    Raises:
+        DataError: the generator takes no sources, or fewer are there than images are asked for.
+    """
+    if not isinstance(generator, Translator):
+        raise DataError(
+            f"the generator in {folder} takes no sources: it does not translate images",
+            "leave --sources out, or use cyclegan, discogan or stargan",
+        )
+    label = label if label is not None else generator.target
+    part = generator.translatable(_given_part(sources), label)
+    count = len(part) if count is None else count
+    if count > len(part):
+        raise DataError(
+            f"{count} images are asked for, and '{sources.card.name}' has {len(part)} in its"
+            f" training part that can be translated to '{label}'",
+            "ask for fewer, or leave --count out",
+        )
+    if count < len(part):
+        order = SeedTree(seed).child("chosen sources").numpy().permutation(len(part))
+        part = part.take(np.sort(order[: max(count, 0)]))
+    return generator.sample(count, seed=seed, labels=[label] * max(count, 0), sources=part)
+
+
+def _given_part(given: ImageSet) -> ImageSet:
+    """Return the images to draw from: never those of the test part.
+
+    Raises:
+        DataError: there are no others.
+    """
+    test = given.splits.astype(str) == "test"
+    if len(given) and test.all():
+        raise DataError(
+            f"'{given.card.name}' is a test part: its patients would come back in training",
+            "give a set with a training part",
+        )
+    return given.take(~test, step="not the test part") if test.any() else given
+
+
+def validated(model: type[BaseModel], values: Any, prefix: str) -> Any:
+    """Return `model` made from `values`.
+
+    Raises:
+        ConfigError: an unknown key (with the nearest known one), or a value that does not fit.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"'{prefix}' is {values!r}", f"write --set {prefix}.KEY=VALUE")
+    for key in values:
+        if key not in model.model_fields:
+            raise ConfigError(f"unknown key '{prefix}.{key}'", suggest(key, model.model_fields))
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([prefix, *map(str, first["loc"])])
+        raise ConfigError(
+            f"'{key}' can't be {first.get('input')!r}: {first['msg'].lower()}",
+            "give another value with --set",
+        ) from None
+
+
+def _left_for_validation(image_set: ImageSet, split: str | None) -> ImageSet | None:
+    """Return the set's validation part if another part is trained on, else None."""
+    if split is None or split == VALIDATION_PART:
+        return None
+    kept = image_set.splits.astype(str) == VALIDATION_PART
+    return image_set.take(kept, step="validation part") if kept.any() else None
+
+
+def _refuse_other_run(context: FitContext) -> None:
+    folder = context.folder
+    if folder is None or context.resume or not folder.exists():
+        return
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    kind = "a trained generator" if (folder / CONFIG_NAME).exists() else "files"
+    raise ConfigError(
+        f"{folder} holds {kind} already", "pass --resume to go on, or choose another --out"
+    )

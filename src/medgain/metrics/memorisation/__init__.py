@@ -1,0 +1,1 @@
+"""Memorisation: is a synthetic image closer to a training image than chance explains?"""

@@ -1,0 +1,3 @@
+"""Made-up chest X-rays."""
+
+from medgain.phantoms.chest.phantom import ChestPhantom as ChestPhantom

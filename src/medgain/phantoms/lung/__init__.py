@@ -1,0 +1,3 @@
+"""Made-up chest CT with lungs."""
+
+from medgain.phantoms.lung.phantom import LungPhantom as LungPhantom

@@ -1,0 +1,1 @@
+"""From results to verdicts: one module for each question."""

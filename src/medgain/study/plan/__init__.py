@@ -1,0 +1,1 @@
+"""The plan of a study, and how it is read and checked."""

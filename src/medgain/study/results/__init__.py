@@ -1,0 +1,1 @@
+"""Results gathered from a study's cells, and pictures of them."""

@@ -1,0 +1,114 @@
+"""The stage that trains and scores one cell."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from medgain.imageset.imageset import ImageSet
+from medgain.runtime.device import resolve_device
+from medgain.runtime.files import atomic_folder, write_json
+from medgain.runtime.seeds import SeedTree
+from medgain.study.arms import assemble
+from medgain.study.cells import Cell, Split, cell_key, split_fold
+from medgain.study.dataset import Prepared
+from medgain.study.folder import StudyFolder
+from medgain.study.plan.plan import Arm, Plan
+from medgain.study.results.predictions import keep_predictions
+from medgain.study.stages.base import CellStage, Outcome, describe_failure, finished
+from medgain.study.synthetic.filtering import FilteredSampler
+from medgain.study.synthetic.sampling import Drawing, open_drawing
+from medgain.tasks.base import FitResult, Task
+
+
+def run_cell(
+    folder: StudyFolder, plan: Plan, prepared: Prepared, stage: CellStage, retry: bool
+) -> Outcome:
+    cell = stage.cell
+    key = cell_key(plan, cell, prepared.key)
+    record = folder.cell(cell.name) / "cell.json"
+    done = finished(record, key, retry)
+    if done is not None:
+        return Outcome(stage, "cached", done["cause"])
+    split = split_fold(plan, prepared.images, cell.where, prepared.banned)
+    described: dict[str, Any] = {
+        "cell": cell.name,
+        "arm": cell.arm,
+        "fraction": cell.where.fraction,
+        "fold": cell.where.fold,
+        "repeat": cell.where.repeat,
+        "key": key,
+        "real_images": len(split.train) + len(split.validation),
+        "train_images": len(split.train),
+        "validation_images": len(split.validation),
+        "test_images": len(split.test),
+    }
+    with atomic_folder(record.parent, overwrite=True) as temporary:
+        try:
+            described |= _fit_and_score(folder, plan, prepared, cell, split, temporary)
+            described |= {"status": "ok", "cause": "", "remedy": ""}
+        except Exception as error:
+            for left in temporary.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            described |= describe_failure(error)
+        write_json(temporary / "cell.json", described)
+    return Outcome(stage, described["status"], described["cause"])
+
+
+def _fit_and_score(
+    folder: StudyFolder, plan: Plan, prepared: Prepared, cell: Cell, split: Split, out: Path
+) -> dict[str, Any]:
+    recipe = plan.recipe(cell.arm)
+    seeds = cell.seeds(plan)
+    task = plan.make_task(cell.arm)
+    parts = [prepared.images.take(rows) for rows in (split.train, split.validation)]
+    drawing = open_drawing(folder, plan, prepared, cell, parts[0])
+    filtered = _filter(recipe, drawing, parts[0], seeds)
+    if not task.needs_masks:  # synthetic images need have none either
+        parts = [part.without_masks() for part in parts]
+    makes = drawing.making.makes if drawing is not None else None
+    arm = assemble(recipe, *parts, sampler=filtered or drawing, seeds=seeds, makes=makes)
+    device = resolve_device(plan.runtime.device)
+    result = task.fit(arm.data, seeds=seeds, device=device)
+    tests = {"test": prepared.images.take(split.test), **prepared.external}
+    scores = _score(task, result, tests, cell, out)
+    return {
+        "synthetic_images": arm.synthetic_images,
+        "oversampled_images": arm.oversampled_images,
+        "generator_seconds": drawing.seconds if drawing is not None else 0.0,
+        "filter": filtered.describe() if filtered is not None else None,
+        "threshold": result.threshold,
+        "steps": result.steps,
+        "train_seconds": result.seconds,
+        "history": result.history,
+        "details": result.details,
+        "scores": scores,
+    }
+
+
+def _filter(
+    recipe: Arm, drawing: Drawing | None, train: ImageSet, seeds: SeedTree
+) -> FilteredSampler | None:
+    """Return what filters the arm's synthetic images; None where nothing does."""
+    spec = recipe.synthetic.filter if recipe.synthetic is not None else None
+    if spec is None or spec.by == "none" or drawing is None:
+        return None
+    return FilteredSampler(drawing, spec, train, seeds.child("filter"))
+
+
+def _score(
+    task: Task, result: FitResult, tests: dict[str, ImageSet], cell: Cell, out: Path
+) -> dict[str, dict[str, float]]:
+    scores: dict[str, dict[str, float]] = {}
+    frames = []
+    for name, images in tests.items():
+        with torch.inference_mode():
+            predictions = task.predict(result, images)
+        scores[name] = dict(task.score(predictions, images, result.threshold))
+        frames.append(keep_predictions(task, result, cell, name, images, predictions, out))
+    pd.concat(frames, ignore_index=True).to_parquet(out / "predictions.parquet", index=False)
+    return scores

@@ -1,0 +1,192 @@
+"""The stage that trains a generator on a fold's training part: one class of it, or several."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medgain.generators.base import FitContext, Generator
+from medgain.generators.training.best import LEAST_IMAGES
+from medgain.imageset.imageset import ImageSet
+from medgain.runtime.device import resolve_device
+from medgain.runtime.files import atomic_path, write_json
+from medgain.runtime.version import __version__
+from medgain.study.arms import count_per_class, wanted_counts
+from medgain.study.cells import Cell, digest, split_fold
+from medgain.study.dataset import Prepared
+from medgain.study.folder import StudyFolder
+from medgain.study.plan.plan import Plan
+from medgain.study.stages.base import GeneratorStage, Outcome, describe_failure, finished
+from medgain.study.synthetic.routes import kind_of, making, pair_settings, routes_used
+
+SHEET_IMAGES = 32
+
+
+def generator_key(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> str:
+    """Return a hash of everything that determines the trained generator.
+
+    Validation images are part of it only where they choose the weights; otherwise they are
+    looked at and nothing follows from it. A cell's key needs neither: it holds the data and
+    the seeds that both parts follow from.
+    """
+    chosen: dict[str, Any] = {}
+    if _keeps_best(plan, prepared, stage):
+        chosen = {"validation": validation_images(plan, prepared, stage).fingerprint()}
+    if stage.classes:
+        chosen |= {"classes": pair_settings(plan, stage.name, stage.classes, prepared.images)}
+    return digest(
+        real=training_images(plan, prepared, stage).fingerprint(),
+        model=plan.generators[stage.name].model or stage.name,
+        spec=plan.generators[stage.name].model_dump(exclude={"model"}),
+        seed=_generator_seed(plan, stage),
+        runtime=plan.runtime.model_dump(),
+        version=__version__,
+        **chosen,
+    )
+
+
+def generator_stages(plan: Plan, prepared: Prepared, cell: Cell) -> list[GeneratorStage]:
+    """Return the generator stages that `cell` needs."""
+    spec, made = plan.recipe(cell.arm).synthetic, making(plan, cell.arm, prepared.images)
+    if spec is None or made is None:
+        return []
+    split = split_fold(plan, prepared.images, cell.where, prepared.banned)
+    real = count_per_class(prepared.images.take(split.train))
+    wanted = wanted_counts(spec, {label: real[label] for label in made.makes})
+    labels = [label for label, count in wanted.items() if count > 0]
+    if not made.learned:
+        return [GeneratorStage(spec.generator, label, cell.where) for label in labels]
+    if not labels:
+        return []
+    name = ", ".join(made.learned)
+    return [GeneratorStage(spec.generator, name, cell.where, made.learned)]
+
+
+def training_images(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> ImageSet:
+    """Return the images that the generator may see: its classes in its fold's training part."""
+    split = split_fold(plan, prepared.images, stage.where, prepared.banned)
+    return _of_stage(plan, prepared, stage, split.train)
+
+
+def validation_images(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> ImageSet:
+    """Return the images that its training is followed by: the fold's validation part of them."""
+    split = split_fold(plan, prepared.images, stage.where, prepared.banned)
+    return _of_stage(plan, prepared, stage, split.validation)
+
+
+def _of_stage(plan: Plan, prepared: Prepared, stage: GeneratorStage, rows: np.ndarray) -> ImageSet:
+    labels = prepared.images.records["label"].to_numpy(dtype=object)
+    part = prepared.images.take(rows[np.isin(labels[rows], stage.classes or (stage.label,))])
+    return part if kind_of(plan, stage.name).makes_masks else part.without_masks()
+
+
+def _generator_seed(plan: Plan, stage: GeneratorStage) -> int:
+    return stage.where.seeds(plan).child("generator", stage.name, stage.label).integer()
+
+
+def _config(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> Any:
+    settings = pair_settings(plan, stage.name, stage.classes, prepared.images)
+    written = plan.generators[stage.name].config
+    return kind_of(plan, stage.name).Config.model_validate({**written, **settings})
+
+
+def _keeps_best(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> bool:
+    return getattr(_config(plan, prepared, stage), "keep", "last") == "best"
+
+
+def _followed_by(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> ImageSet | None:
+    """Return the validation images, or None where they are too few and nothing depends on them.
+
+    Where they choose the weights, too few are an error, which the generator raises.
+    """
+    validation = validation_images(plan, prepared, stage)
+    known = count_per_class(validation)
+    fewest = min(known.get(label, 0) for label in stage.classes or (stage.label,))
+    if fewest >= LEAST_IMAGES or _keeps_best(plan, prepared, stage):
+        return validation
+    return None
+
+
+def train_generator(
+    folder: StudyFolder, plan: Plan, prepared: Prepared, stage: GeneratorStage, retry: bool
+) -> Outcome:
+    """Train the stage's generator, unless its folder shows that it is finished."""
+    key = generator_key(plan, prepared, stage)
+    record = folder.generator(key) / "stage.json"
+    done = finished(record, key, retry)
+    if done is not None:
+        return Outcome(stage, "cached", done["cause"])
+    spec = plan.generators[stage.name]
+    generator = kind_of(plan, stage.name)(_config(plan, prepared, stage))
+    real = training_images(plan, prepared, stage)
+    followed_by = _followed_by(plan, prepared, stage)
+    described: dict[str, Any] = {
+        "key": key,
+        "generator": stage.name,
+        "model": spec.model or stage.name,
+        "label": stage.label,
+        "classes": stage.classes,
+        "fraction": stage.where.fraction,
+        "fold": stage.where.fold,
+        "repeat": stage.where.repeat,
+        "train_images": len(real),
+        "validation_images": len(followed_by) if followed_by is not None else 0,
+        "config": generator.config.model_dump(),
+        "budget": spec.budget.model_dump(),
+    }
+    context = FitContext(
+        seed=_generator_seed(plan, stage),
+        folder=record.parent,
+        device=resolve_device(plan.runtime.device),
+        precision=plan.runtime.precision,
+        quiet=True,
+        validation=followed_by,
+    )
+    if retry and record.is_file():
+        shutil.rmtree(record.parent)
+    started = time.perf_counter()
+    try:
+        report = generator.fit(real, spec.budget, context)
+        generator.save(record.parent)
+        described |= _write_sheet(record.parent, plan, stage, real, generator, context.seed)
+        described |= {"status": "ok", "cause": "", "remedy": "", **vars(report)}
+    except Exception as error:
+        described |= describe_failure(error) | {"seconds": time.perf_counter() - started}
+    write_json(record, described)
+    return Outcome(stage, described["status"], described["cause"])
+
+
+def _write_sheet(
+    folder: Path, plan: Plan, stage: GeneratorStage, real: ImageSet, generator: Generator, seed: int
+) -> dict[str, Any]:
+    """Keep some real training images and samples, side by side material for the report.
+
+    A sample stands beside an image of its class; a translation beside what it was made from.
+    Returns what the record says of it.
+    """
+    routes = routes_used(plan, stage.name, stage.classes, stage.where.fraction, real)
+    positive = real.card.positive
+    target = positive if positive in routes else next(iter(routes), "")
+    sources = routes.get(target, ())
+    labels = real.records["label"].to_numpy(dtype=object)
+    rows = np.flatnonzero(np.isin(labels, sources)) if sources else np.arange(len(real))
+    rows = rows[np.linspace(0, len(rows) - 1, min(SHEET_IMAGES, len(rows))).astype(int)]
+    if sources:
+        beside = real.take(rows)
+        wanted = [target] * len(rows)
+        synthetic = generator.sample(len(rows), seed=seed, labels=wanted, sources=beside)
+    elif stage.classes:
+        synthetic = generator.sample(len(rows), seed=seed, labels=list(labels[rows]))
+    else:
+        synthetic = generator.sample(SHEET_IMAGES, seed=seed)
+    arrays = {"real": np.asarray(real.images[rows]), "synthetic": np.asarray(synthetic.images)}
+    if real.masks is not None and synthetic.masks is not None:
+        arrays["real_masks"] = np.asarray(real.masks[rows])
+        arrays["synthetic_masks"] = np.asarray(synthetic.masks)
+    with atomic_path(folder / "sheet.npz") as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
+    return {"translates": {"from": list(sources), "to": target}} if sources else {}

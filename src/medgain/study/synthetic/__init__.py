@@ -1,0 +1,1 @@
+"""Synthetic images for a cell: which, from where, filtered by what."""

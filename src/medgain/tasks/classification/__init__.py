@@ -1,0 +1,3 @@
+"""The classification task."""
+
+from medgain.tasks.classification.task import ClassificationTask as ClassificationTask

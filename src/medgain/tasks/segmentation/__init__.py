@@ -1,0 +1,3 @@
+"""The segmentation task."""
+
+from medgain.tasks.segmentation.task import SegmentationTask as SegmentationTask

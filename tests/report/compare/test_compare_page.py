@@ -1,0 +1,223 @@
+"""The page and the table of compared generators."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from medgain.assess.compare.run import RESULTS_NAME, SHEETS_NAME
+from medgain.assess.compare.wording import headline, notes, sentences
+from medgain.report.compare.page import content, write_compare_page
+from medgain.report.compare.rows import DistanceScale, cost_rows, score_rows
+from medgain.report.compare.table import ComparisonTable
+from medgain.runtime.errors import MedgainError
+
+KINDS = [
+    {"key": key, "name": name, "lower_is_better": low, "summary": f"what {key} measures"}
+    for key, name, low in (
+        ("kd", "KD", True),
+        ("density", "density", False),
+        ("coverage", "coverage", False),
+    )
+]
+
+
+def score(value, null=0.008, sd=0.016, half=0.05):
+    found = {"value": value, "ci_low": value - half, "ci_high": value + half}
+    return {**found, "null": null, "null_sd": sd, "worse_than_null": value > null + 2 * sd}
+
+
+def features(kd, coverage=0.6):
+    scores = {"kd": score(kd), "density": score(0.8, 1.0), "coverage": score(coverage, 0.97)}
+    scopes = [{"label": None, "n": 100, "scores": scores}, {"label": "ill", "reason": "too few"}]
+    return [{"name": "radiomics", "identity": "radiomics", "scopes": scopes}]
+
+
+def done(name, kd, **changes):
+    cost = {
+        "seconds": 600.2,
+        "images_seen": 51_200,
+        "steps": 800,
+        "peak_memory_mb": 1234.5,
+        "energy_wh": None,
+        "energy_source": "",
+        "precision": "bfloat16",
+        "drawn": 200,
+        "drawing_seconds": 4.0,
+    }
+    row = {
+        "model": name,
+        "status": "done",
+        "control": False,
+        "models": 2,
+        "notes": [],
+        "settings": {},
+    }
+    return {**row, "config": {}, "cost": cost, "features": features(kd), **changes}
+
+
+def result(rows=None, **about):
+    rows = rows if rows is not None else [
+        done("dcgan", 0.9),
+        done("r3gan", 0.31),
+        done("stylegan2", 0.34),
+        done("copy", 0.02, control=True),
+        {"model": "gan", "status": "failed", "cause": "it collapsed", "remedy": "less lr"},
+        {"model": "ddpm", "status": "waiting"},
+    ]  # fmt: skip
+    protocol = {"minutes": 10.0, "kimg": None, "device": "cpu", "seed": 0, "fingerprint": "f" * 64}
+    image_set = {
+        "name": "cxr <b>real</b>",
+        "origin": "real",
+        "size_px": [64, 64],
+        "channels": 1,
+        "groups_known": True,
+        "group_rule": "patients",
+        "rule": "the set's own val part is held out",
+        "test_used": False,
+        "train": 1000,
+        "train_groups": 900,
+        "train_per_class": {"ill": 700, "normal": 300},
+        "held_out": 200,
+        "held_out_groups": 180,
+        "held_out_per_class": {"ill": 140, "normal": 60},
+    }
+    whole = {
+        "format_version": 1,
+        "medgain": "0.1",
+        "protocol": protocol,
+        "set": image_set | about,
+        "machine": {"torch": "2", "cpu_threads": 2, "gpu": ""},
+        "kinds": KINDS,
+        "neighbours": 5,
+        "splits": 25,
+        "training_images": {"images": 200, "features": features(0.01, 0.95)},
+        "rows": rows,
+        "ranking": [row["model"] for row in sorted(
+            (row for row in rows if row["status"] == "done" and not row["control"]),
+            key=lambda row: row["features"][0]["scopes"][0]["scores"]["kd"]["value"],
+        )],
+    }  # fmt: skip
+    said = {"headline": headline(whole), "sentences": sentences(whole), "notes": notes(whole)}
+    return {**whole, **said}
+
+
+@pytest.fixture
+def page(tmp_path):
+    """Return a function that writes a comparison and returns its page's text."""
+
+    def write(found=None, sheets=True) -> str:
+        (tmp_path / RESULTS_NAME).write_text(json.dumps(found or result()))
+        if sheets:
+            stack = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 1), dtype=np.uint8)
+            names = ("", "r3gan", "dcgan", "copy")
+            np.savez(tmp_path / SHEETS_NAME, **{f"{name}/ill": stack for name in names})
+        return write_compare_page(tmp_path).read_text("utf-8")
+
+    return write
+
+
+def test_the_answer_says_which_and_which_are_as_near():
+    assert result()["headline"] == (
+        "Of 3 generators, 10 minutes each, r3gan comes nearest to real images: KD 0.310 (real-real"
+        " 0.008 ± 0.016) by radiomics; stylegan2 is as near, within the intervals."
+    )
+    alone = result([done("dcgan", 0.9)])
+    assert alone["headline"].startswith("Only dcgan has a score, after 10 minutes each")
+    far = result([done("dcgan", 0.9), done("r3gan", 0.3)])
+    assert far["headline"].endswith("every other one is farther away.")
+    none = result([{"model": "ddpm", "status": "waiting"}])
+    assert none["headline"] == "No generator has been scored yet (10 minutes each)."
+
+
+def test_sentences_tell_failures_cover_and_what_no_generator_can_beat():
+    said = " ".join(result()["sentences"])
+    assert "gan failed: it collapsed." in said and "Not trained yet: ddpm." in said
+    assert "Training images themselves" in said and "coverage 0.95" in said
+    assert "Real variety is covered best by" in said
+    told = " ".join(result()["notes"])
+    assert "trained once" in told and "2 models, one per class" in told
+    assert "Patient ids unknown" not in told and "test part was held" not in told
+    told = " ".join(result(groups_known=False, test_used=True, origin="phantom")["notes"])
+    assert "Patient ids unknown" in told and "test part was held" in told and "phantoms" in told
+
+
+def test_the_page_is_whole_self_contained_and_escaped(page):
+    text = page()
+    assert text.count("<table") == text.count("</table>") and text.rstrip().endswith("</html>")
+    assert "cxr &lt;b&gt;real&lt;/b&gt;" in text and "<b>real</b>" not in text
+    assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', text), "nothing from elsewhere"
+    assert "<script" not in text and "default-src" in text
+    assert not re.findall(r"\bNaN\b|\bNone\b|undefined", text)
+    for name in ("answer", "scores", "pictures", "cost", "set", "method"):
+        assert f'<section id="{name}">' in text and f'href="#{name}"' in text
+    order = [text.index(f'<th scope="row">{name}</th>') for name in ("copy", "r3gan", "dcgan")]
+    assert order == sorted(order), "nearest first"
+    assert "it collapsed" in text and "→ less lr" in text and "not trained yet" in text
+    assert 'class="reference"><th scope="row">training images' in text
+
+
+def test_sheets_show_real_images_first_then_generators_by_rank(page):
+    text = page()
+    shown = re.findall(r"<figcaption>([^<]*)</figcaption>", text)
+    assert shown == ["real, held out", "r3gan", "dcgan", "copy"]
+    assert len(re.findall(r'<img src="data:image/png;base64,', text)) == 4
+
+
+def test_a_page_without_scores_or_pictures(page, tmp_path):
+    text = page(result([{"model": "ddpm", "status": "waiting"}]), sheets=False)
+    assert "Nothing is scored yet." in text and 'id="pictures"' not in text
+
+
+def test_banners(tmp_path):
+    found = content(result(origin="phantom", groups_known=False), tmp_path)["banners"]
+    assert [banner["kind"] for banner in found] == ["phantom", "warn"]
+    assert content(result(), tmp_path)["banners"] == []
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"format_version": 2}', '{"format_version": 1}'])
+def test_a_damaged_comparison_is_named(tmp_path, text):
+    (tmp_path / RESULTS_NAME).write_text(text)
+    with pytest.raises(MedgainError, match=r"results\.json"):
+        write_compare_page(tmp_path)
+
+
+def test_costs_stand_in_the_order_of_the_ranking():
+    rows = cost_rows(result([done("a", 0.5), done("b", 0.1)]))
+    assert [row["name"] for row in rows] == ["b", "a"]
+    row = rows[0]
+    assert (row["kimg"], row["speed"], row["memory"], row["energy"]) == ("51.2", "85", "1,234", "–")
+    measured = done("a", 0.5)
+    measured["cost"] |= {"energy_wh": 3.14159, "energy_source": "RAPL"}
+    assert cost_rows(result([measured]))[0]["energy"] == "3.14 Wh (RAPL)"
+
+
+def test_the_scale_keeps_order_and_room_for_all():
+    scores = [score(value) for value in (-0.01, 0.0, 0.02, 0.3, 4.0, 60.0)]
+    scale = DistanceScale(scores)
+    places = [scale(one["value"]) for one in scores]
+    assert places == sorted(places) and len(set(places)) == 6
+    assert all(0 <= scale(one[key]) <= 100 for one in scores for key in ("ci_low", "ci_high"))
+    labels = [label for _, label in scale.ticks()]
+    assert labels[0] == "0" and labels[-1] == "10" and len(labels) <= 5
+    assert score_rows(result())["n"] == "100"
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_the_table_fits_the_terminal(width, encoding):
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    Console(file=out, width=width, legacy_windows=False).print(ComparisonTable(result()))
+    out.flush()
+    text = out.buffer.getvalue().decode(encoding)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "stylegan2" in text and "0.31" in text
+    shown = [name for name in ("copy", "r3gan", "stylegan2", "dcgan") if name in text]
+    assert shown == ["copy", "r3gan", "stylegan2", "dcgan"]
+    if width >= 80:
+        assert "51.2" in text and "10.0" in text and "1,234" in text
