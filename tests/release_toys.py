@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from medgain import Card, ImageSet
+from medgain.assess.audit.result import AuditResult, DistanceHistogram
 from medgain.imageset.imageset import Intensity
-from medgain.release.audits import Audit
 
 TRAIN_IDS = [f"IM-{number:04d}-0001" for number in range(115, 121)]
 PRIVATE_PATH = "/data/hospital/patients/IM-0115-0001.jpeg"
@@ -65,10 +65,14 @@ def synthetic(
     return ImageSet.from_arrays(images, card=Card(**card), **options)
 
 
-def audit_values(image_set: ImageSet, **changes: Any) -> dict[str, Any]:
-    """What a passing audit of `image_set` writes."""
+def passing(image_set: ImageSet, train_images: int = 6, **changes: Any) -> AuditResult:
+    """A passing audit of `image_set`, which names a training image and a path."""
     flagged = changes.get("flagged", [])
-    return {
+    counts = DistanceHistogram(edges=[0.0, 1.0], synthetic=[6], holdout=[200], threshold=0.1)
+    part = {"groups": 6, "groups_known": True}
+    values: dict[str, Any] = {
+        "medgain": "0.1",
+        "seed": 0,
         "verdict": "pass",
         "rule": "pass: fewer flagged than the limit, and a membership interval that holds 0.5",
         "reasons": [
@@ -76,28 +80,60 @@ def audit_values(image_set: ImageSet, **changes: Any) -> dict[str, Any]:
             f"the closest training image is {TRAIN_IDS[0]}",
             f"compared with {PRIVATE_PATH}",
         ],
+        "notes": [],
         "synthetic_fingerprint": image_set.fingerprint(),
         "train_fingerprint": "f" * 64,
         "holdout_fingerprint": "e" * 64,
         "images": len(image_set),
+        "size_px": image_set.size_px,
+        "sets": {
+            "synthetic": {"name": "made", "images": 6, "origin": "synthetic", **part},
+            "train": {"name": PRIVATE_PATH, "images": train_images, "origin": "real", **part},
+            "holdout": {"name": "held out", "images": 200, "origin": "real", **part},
+        },
+        "features": "gradients",
         "flag_rate": len(flagged) / len(image_set),
         "flag_rate_expected": 0.01,
-        "flag_rate_ci": [0.0, 0.4],
+        "flag_rate_ci": (0.0, 0.4),
+        "flag_p_value": 0.5,
+        "copies": [],
+        "copy_rate": 0.0,
+        "copy_rate_ci": (0.0, 0.4),
         "membership_auroc": 0.51,
-        "membership_ci": [0.45, 0.57],
-        "thresholds": {"pixels": 0.1},
-        "train": PRIVATE_PATH,
+        "membership_ci": (0.45, 0.57),
+        "membership_plain": {"auroc": 0.5, "ci": (0.45, 0.55)},
+        "source_shift": None,
+        "usual_distances": {"pixels": {"": 0.5}, "features": {"": 0.5}},
+        "thresholds": {
+            "quantile": 0.01,
+            "pixels": 0.1,
+            "features": 0.1,
+            "copies": 0.05,
+            "rank": 1,
+            "holdout_images": 200,
+            "holdout_flagged": 2,
+            "resolved": True,
+        },
+        "per_class": [],
+        "histogram": {"pixels": counts, "features": counts},
         "pairs": [
-            {"image_id": image_set.records["image_id"][0], "train_image_id": TRAIN_IDS[0]},
+            {
+                "image_id": image_set.records["image_id"].iloc[0] if len(image_set) else "",
+                "train_image_id": TRAIN_IDS[0],
+                "distance": 0.4,
+                "feature_distance": 0.4,
+                "relative_distance": 0.8,
+                "relative_feature_distance": 0.8,
+                "kind": "nearest of the rest",
+                "flagged": False,
+                "mirrored": False,
+                "aligned_by": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]],
+            }
         ],
         **changes,
         "flagged": list(flagged),
     }
-
-
-def passing(image_set: ImageSet, **changes: Any) -> Audit:
-    """A passing audit of `image_set`."""
-    return Audit.model_validate(audit_values(image_set, **changes))
+    return AuditResult.model_validate(values)
 
 
 def score_values(fingerprint: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pytest
 from medgain import Card, ImageSet
 from medgain.assess.audit.folder import check_out, write_audit
 from medgain.assess.audit.inputs import open_real, take_split
+from medgain.assess.audit.result import read_audit
 from medgain.assess.audit.run import Audit, audit
 from medgain.assess.audit.verdict import RULE, Evidence, judge
 from medgain.metrics.memorisation.calibration import Membership
@@ -56,88 +57,87 @@ def planted() -> Audit:
 
 def test_strangers_pass() -> None:
     found = audit(synthetic(STRANGERS), TRAIN, HOLDOUT).result
-    assert found["verdict"] == "pass"
-    assert found["copies"] == [] and found["flag_rate"] <= 0.05
-    assert found["membership_ci"][0] < 0.5 < found["membership_ci"][1]
-    assert found["flag_rate_ci"][0] <= found["flag_rate"] <= found["flag_rate_ci"][1]
-    assert "up to" in " ".join(found["notes"])
+    assert found.verdict == "pass"
+    assert found.copies == [] and found.flag_rate <= 0.05
+    assert found.membership_ci[0] < 0.5 < found.membership_ci[1]
+    assert found.flag_rate_ci[0] <= found.flag_rate <= found.flag_rate_ci[1]
+    assert "up to" in " ".join(found.notes)
 
 
 def test_planted_copies_fail_and_are_named_with_their_twins() -> None:
     found = planted().result
-    assert found["verdict"] == "fail"
-    assert found["copies"] == ["made/17", "made/18", "made/19"]
-    assert set(found["copies"]) <= set(found["flagged"])
-    first = {pair["image_id"]: pair for pair in found["pairs"][:3]}
-    assert [first[f"made/{i}"]["train_image_id"] for i in (17, 18, 19)] == [
+    assert found.verdict == "fail"
+    assert found.copies == ["made/17", "made/18", "made/19"]
+    assert set(found.copies) <= set(found.flagged)
+    first = {pair.image_id: pair for pair in found.pairs[:3]}
+    assert [first[f"made/{i}"].train_image_id for i in (17, 18, 19)] == [
         "train/3",
         "train/4",
         "train/5",
     ]
-    assert first["made/17"]["kind"] == "identical" and first["made/18"]["kind"] == "copy"
-    assert first["made/18"]["mirrored"] and not first["made/19"]["mirrored"]
-    assert found["reasons"][0] == "3 images of 20 are copies of training images."
-    assert found["copy_rate"] == 0.15
+    assert first["made/17"].kind == "identical" and first["made/18"].kind == "copy"
+    assert first["made/18"].mirrored and not first["made/19"].mirrored
+    assert found.reasons[0] == "3 images of 20 are copies of training images."
+    assert found.copy_rate == 0.15
 
 
 def test_result_holds_what_a_release_needs() -> None:
     done = planted()
     found = done.result
-    assert found["synthetic_fingerprint"] == done.sets.synthetic.fingerprint()
-    assert found["train_fingerprint"] == TRAIN.fingerprint()
-    assert found["holdout_fingerprint"] == HOLDOUT.fingerprint()
-    assert found["images"] == 20 and found["rule"] == RULE
-    assert found["flag_rate"] == len(found["flagged"]) / 20
-    assert 0 < found["flag_rate_expected"] <= 0.02
-    assert sum(row["flagged"] for row in found["per_class"]) == len(found["flagged"])
-    counted = found["histogram"]["pixels"]
-    assert sum(counted["synthetic"]) == 20 and sum(counted["holdout"]) == 100
+    assert found.synthetic_fingerprint == done.sets.synthetic.fingerprint()
+    assert found.train_fingerprint == TRAIN.fingerprint()
+    assert found.holdout_fingerprint == HOLDOUT.fingerprint()
+    assert found.images == 20 and found.rule == RULE
+    assert found.flag_rate == len(found.flagged) / 20
+    assert 0 < found.flag_rate_expected <= 0.02
+    assert sum(row.flagged for row in found.per_class) == len(found.flagged)
+    counted = found.histogram.pixels
+    assert sum(counted.synthetic) == 20 and sum(counted.holdout) == 100
     table = done.distances
     assert table.groupby("set").size().to_dict() == {"synthetic": 20, "holdout": 100}
-    assert (
-        table.loc[table["flagged"] & (table["set"] == "synthetic"), "image_id"].tolist()
-        == (found["flagged"])
+    assert table.loc[table["flagged"] & (table["set"] == "synthetic"), "image_id"].tolist() == (
+        found.flagged
     )
 
 
 def test_the_same_audit_gives_the_same_numbers() -> None:
     copies = np.stack([TRAIN.images[3], TRAIN.images[4][:, ::-1], TRAIN.images[5] // 2])
     again = audit(synthetic(np.concatenate([STRANGERS[:17], copies])), TRAIN, HOLDOUT)
-    assert json.dumps(again.result) == json.dumps(planted().result)
+    assert again.result == planted().result
 
 
 def test_training_set_itself_fails_in_every_way() -> None:
     found = audit(synthetic(np.asarray(TRAIN.images)), TRAIN, HOLDOUT).result
-    assert found["verdict"] == "fail"
-    assert found["copy_rate"] == found["flag_rate"] == found["membership_auroc"] == 1.0
-    assert found["flag_p_value"] < 1e-6
-    assert {pair["kind"] for pair in found["pairs"]} == {"identical"}
-    assert all(pair["distance"] == 0.0 for pair in found["pairs"])
+    assert found.verdict == "fail"
+    assert found.copy_rate == found.flag_rate == found.membership_auroc == 1.0
+    assert found.flag_p_value < 1e-6
+    assert {pair.kind for pair in found.pairs} == {"identical"}
+    assert all(pair.distance == 0.0 for pair in found.pairs)
 
 
 def test_one_image_is_judged() -> None:
-    assert audit(synthetic(STRANGERS[:1]), TRAIN, HOLDOUT).result["verdict"] == "pass"
+    assert audit(synthetic(STRANGERS[:1]), TRAIN, HOLDOUT).result.verdict == "pass"
     one = audit(synthetic(np.asarray(TRAIN.images[:1])), TRAIN, HOLDOUT).result
-    assert one["verdict"] == "fail" and one["flagged"] == ["made/0"]
+    assert one.verdict == "fail" and one.flagged == ["made/0"]
     lonely = audit(synthetic(STRANGERS[:5]), TRAIN.take([0]), HOLDOUT).result
-    assert lonely["images"] == 5  # a training set of one image has no other group
+    assert lonely.images == 5  # a training set of one image has no other group
 
 
 def test_few_held_out_images_never_pass() -> None:
     found = audit(synthetic(STRANGERS), TRAIN, HOLDOUT.take(range(30))).result
-    assert found["verdict"] == "review"
-    assert "30 held-out images" in " ".join(found["reasons"])
-    assert not found["thresholds"]["resolved"]
-    assert "do not resolve" in " ".join(found["notes"])
+    assert found.verdict == "review"
+    assert "30 held-out images" in " ".join(found.reasons)
+    assert not found.thresholds.resolved
+    assert "do not resolve" in " ".join(found.notes)
 
 
 def test_blank_images_are_not_flagged() -> None:
     blank = np.full((3, 32, 32, 1), 128, np.uint8)
     train = make(np.concatenate([np.asarray(TRAIN.images), blank[:1]]), "train")
     found = audit(synthetic(np.concatenate([STRANGERS[:10], blank])), train, HOLDOUT).result
-    assert found["verdict"] == "pass"
-    assert not {"made/10", "made/11", "made/12"} & set(found["flagged"])
-    assert "3 images without any contrast" in " ".join(found["notes"])
+    assert found.verdict == "pass"
+    assert not {"made/10", "made/11", "made/12"} & set(found.flagged)
+    assert "3 images without any contrast" in " ".join(found.notes)
 
 
 @pytest.mark.parametrize("way", ["16 bit", "colour"])
@@ -149,7 +149,7 @@ def test_16_bit_and_colour_copies_are_found(way: str) -> None:
 
     train, holdout = make(turn(TRAIN.images), "train"), make(turn(HOLDOUT.images), "holdout")
     made = synthetic(turn(np.concatenate([STRANGERS[:10], TRAIN.images[7:8, :, ::-1]])))
-    assert audit(made, train, holdout).result["copies"] == ["made/10"]
+    assert audit(made, train, holdout).result.copies == ["made/10"]
 
 
 def test_extractor_may_be_given() -> None:
@@ -158,8 +158,8 @@ def test_extractor_may_be_given() -> None:
 
     made = synthetic(np.concatenate([STRANGERS[:10], TRAIN.images[:1]]))
     found = audit(made, TRAIN, HOLDOUT, features=means, features_name="rows").result
-    assert found["features"] == "rows" and found["copies"] == ["made/10"]
-    assert found["pairs"][0]["feature_distance"] == 0.0
+    assert found.features == "rows" and found.copies == ["made/10"]
+    assert found.pairs[0].feature_distance == 0.0
     with pytest.raises(DataError, match="one row per image"):
         audit(made, TRAIN, HOLDOUT, features=lambda images: np.zeros((2, 2)))
 
@@ -197,8 +197,8 @@ def test_overlap_may_be_dropped_from_the_hold_out() -> None:
     groups = ["train-0", "train-0", *(f"other-{i}" for i in range(100))]
     both = make(np.concatenate([HOLDOUT.images, TRAIN.images[:2]]), "holdout", groups=groups)
     found = audit(synthetic(STRANGERS[:10]), TRAIN, both, on_overlap="drop").result
-    assert found["sets"]["holdout"]["images"] == 98
-    assert "4 images were left out of the hold-out" in found["notes"][0]
+    assert found.sets.holdout.images == 98
+    assert "4 images were left out of the hold-out" in found.notes[0]
 
 
 def test_unknown_patients_are_noted_and_their_ids_not_compared() -> None:
@@ -206,16 +206,16 @@ def test_unknown_patients_are_noted_and_their_ids_not_compared() -> None:
     train = make(np.asarray(TRAIN.images), "train", groups=ids[:30], groups_known=False)
     holdout = make(np.asarray(HOLDOUT.images), "holdout", groups=ids, groups_known=False)
     found = audit(synthetic(STRANGERS[:10]), train, holdout).result
-    assert found["sets"]["holdout"]["images"] == 100
-    assert "Patient ids unknown" in " ".join(found["notes"])
+    assert found.sets.holdout.images == 100
+    assert "Patient ids unknown" in " ".join(found.notes)
 
 
 def test_near_duplicate_in_the_hold_out_asks_for_a_review() -> None:
     near = np.clip(TRAIN.images[9].astype(int) + 2, 0, 255).astype(np.uint8)
     images = np.concatenate([np.asarray(HOLDOUT.images), near[None]])
     found = audit(synthetic(STRANGERS), TRAIN, make(images, "holdout")).result
-    assert found["verdict"] == "review"
-    assert "1 held-out image as near to a training image as a copy" in found["reasons"][0]
+    assert found.verdict == "review"
+    assert "1 held-out image as near to a training image as a copy" in found.reasons[0]
 
 
 def test_hold_out_of_another_source_is_told() -> None:
@@ -223,9 +223,9 @@ def test_hold_out_of_another_source_is_told() -> None:
     known = np.asarray(TRAIN.images)[np.arange(100) % 30].astype(int)
     other = make(((known + 2 * HOLDOUT.images.astype(int)) // 3).astype(np.uint8), "holdout")
     found = audit(synthetic(STRANGERS[:10]), TRAIN, other).result
-    low, high = found["source_shift"]["ci"]
+    low, high = found.source_shift.ci
     assert low <= high < 0.5
-    assert "hold-out differs from the training set as a whole" in " ".join(found["notes"])
+    assert "hold-out differs from the training set as a whole" in " ".join(found.notes)
 
 
 def test_parts_of_one_set(tmp_path: Path) -> None:
@@ -300,6 +300,7 @@ def test_what_decides_is_said_first() -> None:
 
 def test_audit_is_written_whole_and_never_over_something_else(tmp_path: Path) -> None:
     out = write_audit(planted(), tmp_path / "audit")
+    assert read_audit(out) == read_audit(out / "audit.json") == planted().result
     assert json.loads((out / "audit.json").read_text())["verdict"] == "fail"
     assert len(pd.read_parquet(out / "distances.parquet")) == 120
     with np.load(out / "pairs.npz", allow_pickle=False) as pictures:

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from medgain.cli.release import register
 from medgain.runtime.errors import DataError, MedgainError
-from release_toys import audit_values, synthetic
+from medgain.runtime.records import write_record
+from release_toys import passing, synthetic
 
 
 @pytest.fixture
@@ -19,8 +20,8 @@ def work(tmp_path, monkeypatch):
     images = synthetic()
     images.save("set")
     (tmp_path / "audit").mkdir()
-    values = audit_values(images, flagged=[images.records["image_id"][0]])
-    (tmp_path / "audit" / "audit.json").write_text(json.dumps(values), encoding="utf-8")
+    audit = passing(images, flagged=[images.records["image_id"][0]])
+    write_record(tmp_path / "audit" / "audit.json", audit)
     return tmp_path
 
 

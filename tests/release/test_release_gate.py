@@ -7,16 +7,17 @@ import json
 import numpy as np
 import pytest
 
+from medgain.assess.audit.result import read_audit
 from medgain.generators.base import GENERATORS, Budget, FitContext
 from medgain.phantoms import PHANTOMS
 from medgain.release import ReleaseRefused
-from medgain.release.audits import read_audit
 from medgain.release.fidelity import read_score
 from medgain.release.gate import clear
 from medgain.release.licences import LICENCES, conflicts, recognise, resolve_licence
 from medgain.release.privacy import find_private, looks_like_path, without_paths
 from medgain.runtime.errors import ConfigError, DataError, MedgainError
-from release_toys import audit_values, passing, score_values, synthetic
+from medgain.runtime.records import write_record
+from release_toys import passing, score_values, synthetic
 
 
 def test_a_passing_audit_of_this_set_clears_it():
@@ -157,16 +158,15 @@ def test_an_audit_that_contradicts_the_set_is_damaged(changes, match):
 
 def test_an_audit_against_part_of_the_training_set_is_refused():
     images = synthetic()
-    assert not clear(images, passing(images, sets={"train": {"images": 6}})).forced
+    assert not clear(images, passing(images, train_images=6)).forced
     with pytest.raises(ReleaseRefused, match="with 5 training images, and a generator learned"):
-        clear(images, passing(images, sets={"train": {"images": 5}}))
+        clear(images, passing(images, train_images=5))
 
 
 def test_audits_are_read_from_folder_or_file(tmp_path):
     images = synthetic()
-    (tmp_path / "audit.json").write_text(json.dumps(audit_values(images)), encoding="utf-8")
-    assert read_audit(tmp_path) == read_audit(tmp_path / "audit.json")
-    assert read_audit(tmp_path).train_image_ids == {"IM-0115-0001"}
+    write_record(tmp_path / "audit.json", passing(images))
+    assert read_audit(tmp_path) == read_audit(tmp_path / "audit.json") == passing(images)
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,10 @@ def test_audits_are_read_from_folder_or_file(tmp_path):
     [
         (None, "audit.json is missing.*medgain audit"),
         ("{", "not valid JSON"),
-        ("[]", "is no audit"),
-        ("{}", "is no audit: verdict"),
-        ('{"verdict": "great"}', "is no audit: verdict"),
+        ("[]", "not of this version's format: the whole"),
+        ("{}", "not of this version's format.*'format'.*medgain audit"),
+        ('{"format": 1}', "not of this version's format: medgain: field required"),
+        ('{"format": 1, "medgain": "0.1", "seed": 0, "verdict": "great"}', "format: verdict"),
     ],
 )
 def test_a_damaged_audit_is_named(tmp_path, text, match):

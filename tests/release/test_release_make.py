@@ -123,7 +123,7 @@ def test_parts_by_class_can_only_be_counted(tmp_path, audited, matches):
         for letter, count in (("a", 4), ("b", 6))
     ]
     images = synthetic(card={"history": [*steps, {"step": "join"}]})
-    audit = passing(images, sets={"train": {"images": audited}})
+    audit = passing(images, train_images=audited)
     assert released(tmp_path, images, audit=audit).datasheet.audit.training_matches is matches
 
 

@@ -51,10 +51,9 @@ def audit(
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace the audit in --out."),
 ) -> None:
     """Hold SYNTHETIC_SET's nearness to its training images against that of held-out ones."""
-    import json
-
     from medgain.assess.audit.folder import check_out, write_audit
     from medgain.assess.audit.inputs import open_features, open_real
+    from medgain.assess.audit.result import AUDIT_FILE
     from medgain.assess.audit.run import audit as run
     from medgain.imageset.imageset import ImageSet
     from medgain.report.audit.page import write_audit_page
@@ -73,11 +72,12 @@ def audit(
     write_audit(done, out, overwrite=overwrite)
     page = write_audit_page(out)
     if as_json:
-        typer.echo(json.dumps(json.loads((out / "audit.json").read_text()), indent=2))
+        typer.echo((out / AUDIT_FILE).read_text(encoding="utf-8"), nl=False)
         return
-    typer.echo(f"{done.result['verdict'].upper()}: {done.result['reasons'][0]}")
-    for reason in done.result["reasons"][1:]:
+    result = done.result
+    typer.echo(f"{result.verdict.upper()}: {result.reasons[0]}")
+    for reason in result.reasons[1:]:
         typer.echo(f"  {reason}")
-    for note in done.result["notes"]:
+    for note in result.notes:
         typer.echo(f"note: {note}")
     typer.echo(f"{page} shows training images: do not publish it")

@@ -66,9 +66,9 @@ def make(
     ] = False,
 ) -> None:
     """Publish SYNTHETIC_SET: images without the flagged ones, datasheet, checksums."""
+    from medgain.assess.audit.result import read_audit
     from medgain.imageset.imageset import ImageSet
     from medgain.release import make_release
-    from medgain.release.audits import read_audit
     from medgain.release.fidelity import read_score
 
     images = ImageSet.open(image_set)

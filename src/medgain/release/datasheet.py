@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from medgain.assess.audit.result import AuditResult, Interval
 from medgain.imageset.imageset import ImageSet, Intensity
 from medgain.release import wording
-from medgain.release.audits import Audit
 from medgain.release.fidelity import Fidelity
 from medgain.release.gate import Clearance
 from medgain.release.licences import LICENCES, conflicts
@@ -67,11 +67,11 @@ class Audited(_Part):
     features: str
     images: int
     flagged: int
-    flag_rate: float | None
-    flag_rate_expected: float | None
-    flag_rate_ci: list[float | None] | None
-    membership_auroc: float | None
-    membership_ci: list[float | None] | None
+    flag_rate: float
+    flag_rate_expected: float
+    flag_rate_ci: Interval
+    membership_auroc: float
+    membership_ci: Interval
     synthetic_fingerprint: str
     train_fingerprint: str
     holdout_fingerprint: str
@@ -199,7 +199,7 @@ def public(text: str) -> str:
     return LEFT_OUT if looks_like_path(text) else text
 
 
-def _audited(audit: Audit, generators: list[GeneratorUsed], private: set[str]) -> Audited:
+def _audited(audit: AuditResult, generators: list[GeneratorUsed], private: set[str]) -> Audited:
     return Audited(
         verdict=audit.verdict,
         rule=public(audit.rule),
@@ -220,7 +220,7 @@ def _audited(audit: Audit, generators: list[GeneratorUsed], private: set[str]) -
     )
 
 
-def _training_matches(audit: Audit, generators: list[GeneratorUsed]) -> bool | None:
+def _training_matches(audit: AuditResult, generators: list[GeneratorUsed]) -> bool | None:
     """Return whether the audited training set is the recorded one; None where it can't be told.
 
     Generators of single classes each recorded their part: their numbers can be added, that is all.
@@ -230,4 +230,4 @@ def _training_matches(audit: Audit, generators: list[GeneratorUsed]) -> bool | N
         return None
     if set(parts) == {audit.train_fingerprint}:
         return True
-    return None if len(parts) > 1 and sum(parts.values()) == audit.train_images else False
+    return None if len(parts) > 1 and sum(parts.values()) == audit.sets.train.images else False

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from medgain.release.audits import json_file
 from medgain.release.privacy import LEFT_OUT, looks_like_path, without
 from medgain.runtime.errors import DataError
 from medgain.runtime.files import read_json
+from medgain.runtime.records import record_file
 
 REMEDY = "score this set: medgain score REAL_SET SYNTHETIC_SET --out score"
 
@@ -48,7 +48,7 @@ def read_score(path: Path | str, fingerprint: str) -> Fidelity:
     Raises:
         DataError: there is none, it is damaged, or it is the score of another set.
     """
-    file = json_file(path, "score.json", REMEDY)
+    file = record_file(path, "score.json", REMEDY)
     score = read_json(file)
     if not isinstance(score, Mapping) or not isinstance(score.get("synthetic"), Mapping):
         raise DataError(f"{file} is no score", REMEDY)

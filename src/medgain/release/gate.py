@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from medgain.assess.audit.result import AUDIT_REMEDY, AuditResult
 from medgain.imageset.imageset import ImageSet
-from medgain.release.audits import AUDIT_REMEDY, Audit
 from medgain.release.privacy import looks_like_path
 from medgain.runtime.errors import ConfigError, DataError, MedgainError
 
@@ -19,7 +19,7 @@ class Clearance:
     """What was decided: positions to publish, the audit that counts, risks taken and why."""
 
     keep: list[int]
-    audit: Audit | None
+    audit: AuditResult | None
     obstacles: list[str] = field(default_factory=list)
     reason: str | None = None
     notes: list[str] = field(default_factory=list)
@@ -30,7 +30,9 @@ class Clearance:
         return bool(self.obstacles)
 
 
-def clear(image_set: ImageSet, audit: Audit | None, accept_risk: str | None = None) -> Clearance:
+def clear(
+    image_set: ImageSet, audit: AuditResult | None, accept_risk: str | None = None
+) -> Clearance:
     """Decide whether `image_set` may be released, and which of its images.
 
     Args:
@@ -103,20 +105,21 @@ def _source_obstacles(image_set: ImageSet) -> list[str]:
     return [f"{files} of its images were imported from files, and may be real ones"]
 
 
-def _training_obstacles(image_set: ImageSet, audit: Audit) -> list[str]:
+def _training_obstacles(image_set: ImageSet, audit: AuditResult) -> list[str]:
     """An audit against fewer images than were learned from can't have seen them all."""
     learned = max(
         (int(step.get("training_images") or 0) for step in image_set.card.history), default=0
     )
-    if audit.train_images is None or audit.train_images >= learned:
+    compared = audit.sets.train.images
+    if compared >= learned:
         return []
     return [
-        f"the audit compared with {audit.train_images} training images, and a generator learned"
-        f" from {learned}"
+        f"the audit compared with {compared} training images, and a generator learned from"
+        f" {learned}"
     ]
 
 
-def _unflagged(image_set: ImageSet, audit: Audit | None) -> list[int]:
+def _unflagged(image_set: ImageSet, audit: AuditResult | None) -> list[int]:
     if audit is None:
         return list(range(len(image_set)))
     ids = image_set.records["image_id"].astype(str)

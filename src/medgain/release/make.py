@@ -11,8 +11,8 @@ from typing import Literal, cast
 
 import numpy as np
 
+from medgain.assess.audit.result import AuditResult
 from medgain.imageset.imageset import ImageSet, content_hash
-from medgain.release.audits import Audit
 from medgain.release.checksums import write_checksums
 from medgain.release.croissant import CROISSANT, croissant
 from medgain.release.datasheet import Contents, Datasheet, describe, generators_used, public
@@ -42,7 +42,7 @@ def make_release(
     image_set: ImageSet,
     out: Path | str,
     *,
-    audit: Audit | None,
+    audit: AuditResult | None,
     file_format: str = "png",
     licence: str | None = None,
     fidelity: Fidelity | None = None,
@@ -54,7 +54,7 @@ def make_release(
 
     Args:
         out: the new folder; atomic: it is there whole or not at all.
-        audit: of exactly this set (`medgain.release.audits.read_audit`); phantoms need none.
+        audit: of exactly this set (`medgain.assess.audit.result.read_audit`); phantoms need none.
         file_format: "png", "dicom" or "nifti".
         licence: SPDX identifier; by default the set's own.
         fidelity: what a score found (`medgain.release.fidelity.read_score`).
@@ -73,7 +73,9 @@ def make_release(
     clearance = clear(image_set, audit, accept_risk)
     spdx = resolve_licence(licence, image_set.card.licence)
     writer.check_supported(image_set.channels, 8 * image_set.images.dtype.itemsize)
-    private = private_texts(image_set, audit.train_image_ids if audit else ())
+    private = private_texts(
+        image_set, {pair.train_image_id for pair in audit.pairs} if audit else ()
+    )
     created = datetime.now(UTC).replace(microsecond=0)
     origin = "phantom" if image_set.card.origin == "phantom" else "synthetic"
     context = ReleaseContext(

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from medgain.assess.audit.result import Interval
 from medgain.release.checksums import CHECKSUMS
 from medgain.release.croissant import CROISSANT
 from medgain.release.datasheet import Audited, Datasheet, GeneratorUsed
@@ -145,24 +146,17 @@ def _audit_lines(audit: Audited) -> list[str]:
     lines += ["", *[f"- {plain(text)}" for text in [*audit.reasons, *audit.notes]]]
     if audit.reasons:  # they hold the figures
         return lines
-    if audit.flag_rate is not None:
-        expected = audit.flag_rate_expected
-        by_chance = f", {100 * expected:.2g} % expected by chance" if expected is not None else ""
-        lines.append(
-            f"- flagged as close to a training image: {audit.flagged}"
-            f" ({100 * audit.flag_rate:.2f} %{_interval(audit.flag_rate_ci, 100, ' %')}{by_chance})"
-        )
-    if audit.membership_auroc is not None:
-        lines.append(
-            f"- membership AUROC {audit.membership_auroc:.3f}{_interval(audit.membership_ci)};"
-            " 0.5 means that training images can't be told from others"
-        )
+    lines += [
+        f"- flagged as close to a training image: {audit.flagged}"
+        f" ({100 * audit.flag_rate:.2f} %{_interval(audit.flag_rate_ci, 100, ' %')},"
+        f" {100 * audit.flag_rate_expected:.2g} % expected by chance)",
+        f"- membership AUROC {audit.membership_auroc:.3f}{_interval(audit.membership_ci)};"
+        " 0.5 means that training images can't be told from others",
+    ]
     return lines
 
 
-def _interval(ends: list[float | None] | None, factor: float = 1, unit: str = "") -> str:
-    if not ends or len(ends) != 2 or ends[0] is None or ends[1] is None:
-        return ""
+def _interval(ends: Interval, factor: float = 1, unit: str = "") -> str:
     return f", interval {factor * ends[0]:.3g} to {factor * ends[1]:.3g}{unit}"
 
 

@@ -46,6 +46,19 @@ def read_record(path: Path | str, kind: type[T], remedy: str = AGAIN) -> T:
     return parse_record(read_json(path), kind, str(path), remedy)
 
 
+def record_file(path: Path | str, name: str, remedy: str) -> Path:
+    """Return `path`, or the file `name` in it where it is a folder.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    path = Path(path)
+    file = path / name if path.is_dir() else path
+    if not file.is_file():
+        raise DataError(f"{file} is missing", remedy)
+    return file
+
+
 def parse_record(value: Any, kind: type[T], where: str, remedy: str = AGAIN) -> T:
     """Return the record that `value`, read from JSON at `where`, describes.
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medgain.assess.audit.inputs import Sets
+from medgain.assess.audit.inputs import AuditSets
 from medgain.imageset.imageset import ImageSet
 from medgain.metrics.memorisation.calibration import relative_distances
 from medgain.metrics.memorisation.features import (
@@ -137,7 +137,7 @@ class Measure:
 
 
 def make_measure(
-    sets: Sets,
+    sets: AuditSets,
     features: Callable[[ImageSet], np.ndarray] | None,
     advance: Callable[[int], None] | None = None,
 ) -> Measure:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from medgain.assess.audit.result import AUDIT_FILE
 from medgain.assess.audit.run import Audit
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import MedgainError
-from medgain.runtime.files import atomic_folder, write_json, write_text
+from medgain.runtime.files import atomic_folder, write_text
+from medgain.runtime.records import write_record
 
 PICTURED = 60
-RESULT, TABLE, PICTURES = "audit.json", "distances.parquet", "pairs.npz"
+TABLE_FILE, PICTURES_FILE = "distances.parquet", "pairs.npz"
 WARNING = (
     "This folder holds pictures of training images (pairs.npz, audit.html) and names them\n"
     "(audit.json, distances.parquet). Do not publish it: it is for whoever may see the training\n"
@@ -26,7 +27,7 @@ def check_out(out: Path | str, *, overwrite: bool = False) -> None:
     out = Path(out)
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    if not (out / RESULT).is_file():
+    if not (out / AUDIT_FILE).is_file():
         raise MedgainError(f"{out} exists and is no audit", "choose another --out")
     if not overwrite:
         raise MedgainError(
@@ -45,19 +46,19 @@ def write_audit(audit: Audit, out: Path | str, *, overwrite: bool = False) -> Pa
     """
     check_out(out, overwrite=overwrite)
     with atomic_folder(out, overwrite=True) as folder:
-        write_json(folder / RESULT, audit.result)
-        audit.distances.to_parquet(folder / TABLE, index=False)
-        with (folder / PICTURES).open("wb") as file:
-            np.savez_compressed(file, **_pictures(audit))
+        write_record(folder / AUDIT_FILE, audit.result)
+        audit.distances.to_parquet(folder / TABLE_FILE, index=False)
+        with (folder / PICTURES_FILE).open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **_pictures(audit))
         write_text(folder / "DO-NOT-PUBLISH.txt", WARNING)
     return Path(out)
 
 
-def _pictures(audit: Audit) -> dict[str, Any]:
-    pairs = audit.result["pairs"][:PICTURED]
+def _pictures(audit: Audit) -> dict[str, np.ndarray]:
+    pairs = audit.result.pairs[:PICTURED]
     return {
-        "synthetic": _images(audit.sets.synthetic, [pair["image_id"] for pair in pairs]),
-        "train": _images(audit.sets.train, [pair["train_image_id"] for pair in pairs]),
+        "synthetic": _images(audit.sets.synthetic, [pair.image_id for pair in pairs]),
+        "train": _images(audit.sets.train, [pair.train_image_id for pair in pairs]),
     }
 
 

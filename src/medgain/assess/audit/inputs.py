@@ -17,7 +17,7 @@ _NAMED = 5
 
 
 @dataclass(frozen=True)
-class Sets:
+class AuditSets:
     """The three sets of an audit, checked; `notes` say what had to be done or can't be known."""
 
     synthetic: ImageSet
@@ -95,7 +95,7 @@ def _take_label(part: ImageSet, label: str) -> ImageSet:
 
 def check_sets(
     synthetic: ImageSet, train: ImageSet, holdout: ImageSet, on_overlap: OnOverlap = "error"
-) -> Sets:
+) -> AuditSets:
     """Return the sets, fit to be compared.
 
     Args:
@@ -126,7 +126,7 @@ def check_sets(
             "Patient ids unknown: images of one patient may stand in the training set and in the"
             " hold-out, which makes the thresholds too strict and copies harder to see."
         )
-    return Sets(synthetic, train, kept, notes)
+    return AuditSets(synthetic, train, kept, notes)
 
 
 def _without_overlap(

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from medgain.assess.audit.distances import Distances, Measure, group_codes, make_measure
-from medgain.assess.audit.inputs import OnOverlap, Sets, check_sets
+from medgain.assess.audit.inputs import AuditSets, OnOverlap, check_sets
+from medgain.assess.audit.result import (
+    AuditedSet,
+    AuditedSets,
+    AuditResult,
+    DistanceHistograms,
+    FlagThresholds,
+    MembershipAuroc,
+    UsualDistances,
+)
 from medgain.assess.audit.tables import histogram, pairs, per_class, table
 from medgain.assess.audit.verdict import RULE, Evidence, judge
 from medgain.imageset.imageset import ImageSet
@@ -36,15 +44,15 @@ Features = Callable[[ImageSet], np.ndarray]
 
 @dataclass(frozen=True)
 class Audit:
-    """An audit: its result (what `audit.json` holds) and a row per image of the three sets."""
+    """An audit: its result, a row of distances per image, and the sets that it compared."""
 
-    result: dict[str, Any]
+    result: AuditResult
     distances: pd.DataFrame
-    sets: Sets
+    sets: AuditSets
 
 
 @dataclass(frozen=True)
-class Tested:
+class MembershipTests:
     """The membership tests: by relative distance, by distance alone, and without the generator.
 
     `shift` tells training from held-out images by their distance to other training images: away
@@ -91,7 +99,7 @@ def audit(
         measure = make_measure(sets, features, lambda count: advance(count, ""))
         of_holdout = measure.distances(sets.holdout, "train")
         of_synthetic = measure.distances(sets.synthetic, "train")
-        tested = _membership(sets, measure, members, of_holdout, seeds)
+        tests = _membership(sets, measure, members, of_holdout, seeds)
     labels, real_labels = _labels(sets.synthetic), _labels(sets.holdout)
     usual = (
         usual_distances(of_holdout.pixels, real_labels),
@@ -115,29 +123,51 @@ def audit(
             len(sets.holdout),
             cluster_size(sets.holdout.groups[near_holdout]),
         ),
-        membership=tested.relative,
-        shift=tested.shift,
+        membership=tests.relative,
+        shift=tests.shift,
         holdout=len(sets.holdout),
         suspicious=len(limits.suspicious),
     )
     verdict, reasons = judge(evidence)
-    result = {
-        "verdict": verdict,
-        "rule": RULE,
-        "reasons": reasons,
-        **_identities(sets),
-        **_figures(evidence, limits, tested.plain),
-        "usual_distances": {"pixels": usual[0], "features": usual[1]},
-        "flagged": _ids(sets.synthetic, flagged),
-        "copies": _ids(sets.synthetic, copied),
-        "features": features_name,
-        "notes": [*sets.notes, *_notes(evidence, limits, measure)],
-        "per_class": per_class(sets.synthetic, flagged, copied),
-        "histogram": histogram(of_synthetic, of_holdout, limits),
-        "pairs": pairs(sets, of_synthetic, limits, flagged, copied),
-        "seed": seed,
-        "version": __version__,
-    }
+    result = AuditResult(
+        medgain=__version__,
+        seed=seed,
+        verdict=verdict,
+        rule=RULE,
+        reasons=reasons,
+        notes=[*sets.notes, *_notes(evidence, limits, measure)],
+        synthetic_fingerprint=sets.synthetic.fingerprint(),
+        train_fingerprint=sets.train.fingerprint(),
+        holdout_fingerprint=sets.holdout.fingerprint(),
+        images=evidence.images,
+        size_px=sets.synthetic.size_px,
+        sets=AuditedSets(
+            synthetic=_described(sets.synthetic),
+            train=_described(sets.train),
+            holdout=_described(sets.holdout),
+        ),
+        features=features_name,
+        flagged=_ids(sets.synthetic, flagged),
+        flag_rate=evidence.flagged / evidence.images,
+        flag_rate_ci=clopper_pearson(evidence.flagged, evidence.images),
+        flag_rate_expected=evidence.expected,
+        flag_p_value=evidence.p_value,
+        copies=_ids(sets.synthetic, copied),
+        copy_rate=evidence.copies / evidence.images,
+        copy_rate_ci=clopper_pearson(evidence.copies, evidence.images),
+        membership_auroc=tests.relative.auroc,
+        membership_ci=(tests.relative.low, tests.relative.high),
+        membership_plain=_auroc(tests.plain),
+        source_shift=_auroc(tests.shift) if tests.shift else None,
+        usual_distances=UsualDistances(pixels=usual[0], features=usual[1]),
+        thresholds=_thresholds(limits, evidence.holdout),
+        per_class=per_class(sets.synthetic, flagged, copied),
+        histogram=DistanceHistograms(
+            pixels=histogram(of_synthetic.near, of_holdout.near, limits.pixels),
+            features=histogram(of_synthetic.feature_near, of_holdout.feature_near, limits.features),
+        ),
+        pairs=pairs(sets, of_synthetic, limits, flagged, copied),
+    )
     return Audit(result, table(sets, of_synthetic, of_holdout, flagged, near_holdout), sets)
 
 
@@ -149,8 +179,8 @@ def _members(train: ImageSet, seeds: SeedTree) -> np.ndarray:
 
 
 def _membership(
-    sets: Sets, measure: Measure, members: np.ndarray, holdout: Distances, seeds: SeedTree
-) -> Tested:
+    sets: AuditSets, measure: Measure, members: np.ndarray, holdout: Distances, seeds: SeedTree
+) -> MembershipTests:
     """Return the membership tests.
 
     An image that lies near many others lies near synthetic ones too, member or not. So its
@@ -165,7 +195,7 @@ def _membership(
     groups = chosen.groups, sets.holdout.groups
     plain = membership(inside, outside, *groups, rng=rng, resamples=RESAMPLES)
     if len(set(sets.train.groups)) < 2:
-        return Tested(plain, plain, None)
+        return MembershipTests(plain, plain, None)
     around = measure.distances(
         chosen, "train", kinds="pixels", groups=group_codes(sets.train.groups, members)
     ).pixels
@@ -176,7 +206,7 @@ def _membership(
     found = membership(relative, relative_outside, *groups, rng=rng, resamples=RESAMPLES)
     rng = seeds.child("shift").numpy()
     shift = membership(around, holdout.pixels, *groups, rng=rng, resamples=RESAMPLES)
-    return Tested(found, plain, shift)
+    return MembershipTests(found, plain, shift)
 
 
 def _is_copy(found: Distances, limits: Thresholds) -> np.ndarray:
@@ -187,53 +217,31 @@ def _is_flagged(found: Distances, limits: Thresholds) -> np.ndarray:
     return (found.near < limits.pixels) | (found.feature_near < limits.features)
 
 
-def _identities(sets: Sets) -> dict[str, Any]:
-    parts = {"synthetic": sets.synthetic, "train": sets.train, "holdout": sets.holdout}
-    return {
-        **{f"{role}_fingerprint": part.fingerprint() for role, part in parts.items()},
-        "images": len(sets.synthetic),
-        "size_px": list(sets.synthetic.size_px),
-        "sets": {
-            role: {
-                "name": part.card.name,
-                "images": len(part),
-                "groups": len(set(part.groups)),
-                "groups_known": part.card.groups_known,
-                "origin": part.card.origin,
-            }
-            for role, part in parts.items()
-        },
-    }
+def _described(part: ImageSet) -> AuditedSet:
+    return AuditedSet(
+        name=part.card.name,
+        images=len(part),
+        groups=len(set(part.groups)),
+        groups_known=part.card.groups_known,
+        origin=part.card.origin,
+    )
 
 
-def _figures(evidence: Evidence, limits: Thresholds, plain: Membership) -> dict[str, Any]:
-    belongs, shift = evidence.membership, evidence.shift
-    return {
-        "flag_rate": evidence.flagged / evidence.images,
-        "flag_rate_expected": evidence.expected,
-        "flag_rate_ci": list(clopper_pearson(evidence.flagged, evidence.images)),
-        "flag_p_value": evidence.p_value,
-        "copy_rate": evidence.copies / evidence.images,
-        "copy_rate_ci": list(clopper_pearson(evidence.copies, evidence.images)),
-        "membership_auroc": belongs.auroc,
-        "membership_ci": [belongs.low, belongs.high],
-        "membership_plain": _as_dict(plain),
-        "source_shift": _as_dict(shift) if shift else None,
-        "thresholds": {
-            "quantile": QUANTILE,
-            "pixels": limits.pixels,
-            "features": limits.features,
-            "copies": limits.copies,
-            "rank": limits.rank,
-            "holdout_images": evidence.holdout,
-            "holdout_flagged": limits.flagged_holdout,
-            "resolved": limits.resolved,
-        },
-    }
+def _thresholds(limits: Thresholds, holdout: int) -> FlagThresholds:
+    return FlagThresholds(
+        quantile=QUANTILE,
+        pixels=limits.pixels,
+        features=limits.features,
+        copies=limits.copies,
+        rank=limits.rank,
+        holdout_images=holdout,
+        holdout_flagged=limits.flagged_holdout,
+        resolved=limits.resolved,
+    )
 
 
-def _as_dict(found: Membership) -> dict[str, Any]:
-    return {"auroc": found.auroc, "ci": [found.low, found.high]}
+def _auroc(found: Membership) -> MembershipAuroc:
+    return MembershipAuroc(auroc=found.auroc, ci=(found.low, found.high))
 
 
 def _notes(evidence: Evidence, limits: Thresholds, measure: Measure) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from medgain.assess.audit.distances import Distances
-from medgain.assess.audit.inputs import Sets
+from medgain.assess.audit.inputs import AuditSets
+from medgain.assess.audit.result import ClassCounts, DistanceHistogram, ImagePair, PairKind
 from medgain.imageset.imageset import ImageSet
 from medgain.metrics.memorisation.calibration import Thresholds
 
@@ -16,43 +15,39 @@ PAIRS = 24  # listed even where fewer images are flagged
 BINS = 40
 
 
-def per_class(synthetic: ImageSet, flagged: np.ndarray, copied: np.ndarray) -> list[dict[str, Any]]:
+def per_class(synthetic: ImageSet, flagged: np.ndarray, copied: np.ndarray) -> list[ClassCounts]:
     """Return how many images of each class are flagged, and how many are copies."""
     labels = synthetic.records["label"].to_numpy(dtype=object)
     names = synthetic.classes or sorted(set(labels))
     return [
-        {
-            "label": name,
-            "images": int((labels == name).sum()),
-            "flagged": int(flagged[labels == name].sum()),
-            "copies": int(copied[labels == name].sum()),
-        }
+        ClassCounts(
+            label=name,
+            images=int((labels == name).sum()),
+            flagged=int(flagged[labels == name].sum()),
+            copies=int(copied[labels == name].sum()),
+        )
         for name in names
         if (labels == name).any()
     ]
 
 
-def histogram(synthetic: Distances, holdout: Distances, limits: Thresholds) -> dict[str, Any]:
-    """Return both distances counted in bins, of synthetic and of held-out images."""
-    found: dict[str, Any] = {}
-    for kind, name in (("pixels", "near"), ("features", "feature_near")):
-        made, real = getattr(synthetic, name), getattr(holdout, name)
-        values = np.concatenate([made, real])
-        values = values[np.isfinite(values)]
-        top = float(values.max()) if len(values) else 1.0
-        edges = np.linspace(0.0, top or 1.0, BINS + 1)
-        found[kind] = {
-            "edges": edges.tolist(),
-            "synthetic": np.histogram(made, edges)[0].tolist(),
-            "holdout": np.histogram(real, edges)[0].tolist(),
-            "threshold": getattr(limits, kind),
-        }
-    return found
+def histogram(synthetic: np.ndarray, holdout: np.ndarray, limit: float) -> DistanceHistogram:
+    """Return the distances (N,) and (M,) of synthetic and held-out images, counted in bins."""
+    values = np.concatenate([synthetic, holdout])
+    values = values[np.isfinite(values)]
+    top = float(values.max()) if len(values) else 1.0
+    edges = np.linspace(0.0, top or 1.0, BINS + 1)
+    return DistanceHistogram(
+        edges=edges.tolist(),
+        synthetic=np.histogram(synthetic, edges)[0].tolist(),
+        holdout=np.histogram(holdout, edges)[0].tolist(),
+        threshold=limit,
+    )
 
 
 def pairs(
-    sets: Sets, found: Distances, limits: Thresholds, flagged: np.ndarray, copied: np.ndarray
-) -> list[dict[str, Any]]:
+    sets: AuditSets, found: Distances, limits: Thresholds, flagged: np.ndarray, copied: np.ndarray
+) -> list[ImagePair]:
     """Return every flagged image with its training twin, then the next nearest, nearest first."""
     nearness = np.minimum(
         found.near / max(limits.pixels, 1e-9),
@@ -69,27 +64,27 @@ def pairs(
             found.feature_index[place] if by_features and not by_pixels else found.index[place]
         )
         found_pairs.append(
-            {
-                "image_id": str(ids[0][place]),
-                "train_image_id": str(ids[1][twin]),
-                "distance": float(found.pixels[place]),
-                "feature_distance": float(found.features[place]),
-                "relative_distance": float(found.near[place]),
-                "relative_feature_distance": float(found.feature_near[place]),
-                "kind": _kind(found, place, copied[place], by_pixels, by_features),
-                "flagged": bool(flagged[place]),
-                "mirrored": bool(by_pixels and found.mirrored[place]),
-                "aligned_by": found.matrix[place].tolist()
+            ImagePair(
+                image_id=str(ids[0][place]),
+                train_image_id=str(ids[1][twin]),
+                distance=float(found.pixels[place]),
+                feature_distance=float(found.features[place]),
+                relative_distance=float(found.near[place]),
+                relative_feature_distance=float(found.feature_near[place]),
+                kind=_kind(found, place, copied[place], by_pixels, by_features),
+                flagged=bool(flagged[place]),
+                mirrored=bool(by_pixels and found.mirrored[place]),
+                aligned_by=found.matrix[place].tolist()
                 if twin == found.index[place]
                 else np.eye(3)[:2].tolist(),
-            }
+            )
         )
     return found_pairs
 
 
 def _kind(
     found: Distances, place: int, copied: np.bool_, by_pixels: bool, by_features: bool
-) -> str:
+) -> PairKind:
     if found.identical[place]:
         return "identical"
     if copied:
@@ -100,7 +95,7 @@ def _kind(
 
 
 def table(
-    sets: Sets, synthetic: Distances, holdout: Distances, flagged: np.ndarray, near: np.ndarray
+    sets: AuditSets, synthetic: Distances, holdout: Distances, flagged: np.ndarray, near: np.ndarray
 ) -> pd.DataFrame:
     """Return a row for each synthetic and each held-out image: its distances and twins."""
     train_ids = sets.train.records["image_id"].to_numpy(dtype=object)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
+from medgain.assess.audit.result import DistanceHistogram, FlagThresholds, ImagePair
 from medgain.report.charts.svg import Canvas, Scale, Style, nice_ticks, tick_text
 from medgain.report.shared.pictures import Pixels, png, to_8bit
 from medgain.report.shared.wording import score
@@ -20,12 +21,28 @@ _VIEW_PX = 64  # in whose pixels the audit writes how it laid an image over its 
 REAL, MADE = Style("ref", "circle"), Style("c2", "square")
 
 
-def histogram(found: dict[str, Any], title: str) -> Markup:
+@dataclass(frozen=True)
+class PairView:
+    """A pair's pictures (synthetic, training, difference; data URIs), and its figures in words."""
+
+    pictures: list[str]
+    image_id: str
+    train_image_id: str
+    kind: str
+    flagged: bool
+    distance: str
+    limit: str
+    feature_distance: str
+    feature_limit: str
+    mirrored: bool
+
+
+def histogram(found: DistanceHistogram, title: str) -> Markup:
     """Draw the share of held-out (outline) and synthetic images (filled) by distance."""
-    edges = [float(edge) for edge in found["edges"]]
+    edges = found.edges
     shares = {
-        name: np.asarray(found[name], float) / max(sum(found[name]), 1)
-        for name in ("holdout", "synthetic")
+        name: np.asarray(counts, float) / max(sum(counts), 1)
+        for name, counts in (("holdout", found.holdout), ("synthetic", found.synthetic))
     }
     canvas = Canvas(440, 230)
     x = Scale(edges[0], edges[-1], 38, 430)
@@ -41,19 +58,19 @@ def histogram(found: dict[str, Any], title: str) -> Markup:
     for name, css in (("synthetic", "bars c2"), ("holdout", "curve ref")):
         heights = [y(0.0), *(y(v) for v in shares[name] for _ in (0, 1)), y(0.0)]
         canvas.path(places, heights, css, closed=name == "synthetic")
-    limit = float(found["threshold"])
-    canvas.line(x(limit), 24, x(limit), 188, "chance")
-    canvas.text(x(limit), 16, "flagged below", anchor="middle")
+    limit = found.threshold
+    if limit is not None:
+        canvas.line(x(limit), 24, x(limit), 188, "chance")
+        canvas.text(x(limit), 16, "flagged below", anchor="middle")
     canvas.text(430, 224, "distance to the nearest training image (1: usual)", anchor="end")
     alternative = (
-        f"{title}: histogram of synthetic and held-out real images; the limit is {limit:.3g}"
+        f"{title}: histogram of synthetic and held-out real images; the limit is"
+        f" {'unknown' if limit is None else f'{limit:.3g}'}"
     )
     return canvas.markup(alternative)
 
 
-def pair_views(
-    pairs: list[dict[str, Any]], arrays: Arrays, limits: dict[str, Any]
-) -> list[dict[str, Any]]:
+def pair_views(pairs: list[ImagePair], arrays: Arrays, limits: FlagThresholds) -> list[PairView]:
     """Return pairs with pictures, as many and as large as the page has room for."""
     if not {"synthetic", "train"} <= arrays.keys():
         return []
@@ -64,27 +81,27 @@ def pair_views(
             _pair_view(pair, stacks[0][place], stacks[1][place], tile_px, limits)
             for place, pair in enumerate(pairs[:shown])
         ]
-        if sum(len(uri) for view in views for uri in view["pictures"]) <= _BUDGET_BYTES:
+        if sum(len(uri) for view in views for uri in view.pictures) <= _BUDGET_BYTES:
             return views
     return []
 
 
 def _pair_view(
-    pair: dict[str, Any], synthetic: Pixels, train: Pixels, tile_px: int, limits: dict[str, Any]
-) -> dict[str, Any]:
-    apart = difference(synthetic, train, np.asarray(pair["aligned_by"], float))
-    return {
-        "pictures": [_picture(image, tile_px) for image in (synthetic, train, apart)],
-        "image_id": pair["image_id"],
-        "train_image_id": pair["train_image_id"],
-        "kind": pair["kind"],
-        "flagged": pair["flagged"],
-        "distance": score(pair["relative_distance"]),
-        "limit": score(limits["pixels"]),
-        "feature_distance": score(pair["relative_feature_distance"]),
-        "feature_limit": score(limits["features"]),
-        "mirrored": pair["mirrored"],
-    }
+    pair: ImagePair, synthetic: Pixels, train: Pixels, tile_px: int, limits: FlagThresholds
+) -> PairView:
+    apart = difference(synthetic, train, np.asarray(pair.aligned_by, float))
+    return PairView(
+        pictures=[_picture(image, tile_px) for image in (synthetic, train, apart)],
+        image_id=pair.image_id,
+        train_image_id=pair.train_image_id,
+        kind=pair.kind,
+        flagged=pair.flagged,
+        distance=score(pair.relative_distance),
+        limit=score(limits.pixels),
+        feature_distance=score(pair.relative_feature_distance),
+        feature_limit=score(limits.features),
+        mirrored=pair.mirrored,
+    )
 
 
 def difference(synthetic: Pixels, train: Pixels, aligned_by: NDArray[np.float64]) -> Pixels:

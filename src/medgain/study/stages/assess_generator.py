@@ -84,7 +84,7 @@ def assess_generator(
         "features": scored["identity"],
         "fidelity": scope.get("scores", {}),
         "fidelity_reason": scope.get("reason", ""),
-        "audit": {key: audited[key] for key in AUDITED},
+        "audit": audited.model_dump(mode="json", include=set(AUDITED)),
     }
 
 
