@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medgain.cleaning.run import clean
+from medgain.cleaning.result import CleaningResult
+from medgain.cleaning.run import clean as clean_set
 from medgain.imageset.imageset import Card, ImageSet, content_hash
 from medgain.phantoms import PHANTOMS
 from medgain.runtime.errors import ConfigError, DataError, MedgainError
+from medgain.runtime.records import read_record
 
 ALL_KEPT = dict.fromkeys(
     ("duplicates", "blank", "unreadable", "rulers", "stickers", "dark-corners", "hairs"), "keep"
@@ -24,6 +26,11 @@ def skin(tmp_path_factory):
     made = PHANTOMS.get("skin").make(70, size_px=64, seed=6, hair_share=0.4, **shares)
     path = tmp_path_factory.mktemp("sets") / "skin"
     return made.save(path)
+
+
+def clean(*sets, **options):
+    """Return the cleaned set."""
+    return clean_set(*sets, **options).images
 
 
 def result_of(path):
@@ -41,6 +48,12 @@ def make(images, **given) -> ImageSet:
 def noise(count, size=32, channels=3, dtype=np.uint8, seed=0):
     rng = np.random.default_rng(seed)
     return rng.integers(0, np.iinfo(dtype).max, (count, size, size, channels)).astype(dtype)
+
+
+def test_the_record_on_disk_is_the_one_returned(skin, tmp_path):
+    cleaned = clean_set(skin, tmp_path / "out")
+    assert read_record(tmp_path / "out" / "cleaning.json", CleaningResult) == cleaned.result
+    assert cleaned.result.kept == len(cleaned.images) == len(ImageSet.open(tmp_path / "out"))
 
 
 def test_drops_copies_and_blank_images_and_flags_the_rest(skin, tmp_path):
@@ -61,7 +74,7 @@ def test_drops_copies_and_blank_images_and_flags_the_rest(skin, tmp_path):
 def test_what_is_written_says_what_was_done_and_why(skin, tmp_path):
     source, cleaned = ImageSet.open(skin), clean(skin, tmp_path / "out")
     result, table = result_of(tmp_path / "out"), pd.read_csv(tmp_path / "out" / "cleaning.csv")
-    kinds = [kind["kind"] for kind in result["kinds"] if kind["looked"]]
+    kinds = [kind["kind"] for kind in result["kinds"] if kind["enabled"]]
     assert len(table) == len(source) * len(kinds)
     assert set(table.kind) == set(kinds) and set(table.image_id) == set(source.records.image_id)
     assert result["images"] == len(source) and result["kept"] == len(cleaned)
@@ -230,7 +243,7 @@ def test_sixteen_bits_of_grey(tmp_path):
     assert cleaned.images.dtype == np.uint16 and len(cleaned) == 4
     kinds = {kind["kind"]: kind for kind in result_of(tmp_path / "out")["kinds"]}
     assert kinds["blank"]["found"] == 1
-    assert kinds["hairs"]["looked"] and not kinds["stickers"]["looked"]
+    assert kinds["hairs"]["enabled"] and not kinds["stickers"]["enabled"]
     assert "needs colours" in kinds["stickers"]["skipped"]
 
 

@@ -48,7 +48,7 @@ def test_options_name_actions_and_settings_name_thresholds(skin, tmp_path):
     kinds = {kind["kind"]: kind for kind in json.loads(said)["kinds"]}
     assert kinds["hairs"]["action"] == "inpaint" and kinds["hairs"]["threshold"] == 0.01
     assert kinds["stickers"]["action"] == "drop" and kinds["stickers"]["found"] > 0
-    assert not kinds["dark-corners"]["looked"] and not kinds["rulers"]["looked"]
+    assert not kinds["dark-corners"]["enabled"] and not kinds["rulers"]["enabled"]
     cleaned = ImageSet.open(tmp_path / "out")
     scores = cleaned.records.clean_hairs_score.to_numpy()
     assert ((cleaned.records.clean_inpainted == "hairs") == (scores >= 0.01)).all()

@@ -11,7 +11,7 @@ import pandas as pd
 from medgain.cleaning.copies import Cluster, find_clusters, nearest_copy
 from medgain.cleaning.detect import Finding
 from medgain.cleaning.detectors import DETECTORS
-from medgain.cleaning.settings import DUPLICATES, Setting
+from medgain.cleaning.settings import DUPLICATES, KindSettings
 from medgain.imageset.duplicates import DuplicateReport
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import DataError
@@ -44,7 +44,7 @@ def decide(
     image_set: ImageSet,
     findings: Mapping[str, Finding],
     duplicates: DuplicateReport | None,
-    settings: Mapping[str, Setting],
+    settings: Mapping[str, KindSettings],
 ) -> Decision:
     """Return what is done with each image.
 
@@ -89,17 +89,17 @@ def _table(
     image_set: ImageSet,
     findings: Mapping[str, Finding],
     clusters: list[Cluster],
-    settings: Mapping[str, Setting],
+    settings: Mapping[str, KindSettings],
 ) -> pd.DataFrame:
     ids = image_set.records["image_id"].astype(str).to_numpy(dtype=object)
     parts = []
     for kind, finding in findings.items():
-        setting = settings[kind]
-        action = np.where(finding.found, setting.action, "")
+        own = settings[kind]
+        action = np.where(finding.found, own.action, "")
         why = (
             _why_duplicates(ids, clusters)
             if kind == DUPLICATES
-            else _why(kind, finding, setting.threshold)
+            else _why(kind, finding, own.threshold)
         )
         parts.append(
             pd.DataFrame(
@@ -107,7 +107,7 @@ def _table(
                     "image_id": ids,
                     "kind": kind,
                     "score": np.round(finding.scores, 6),
-                    "threshold": setting.threshold,
+                    "threshold": own.threshold,
                     "found": finding.found,
                     "action": action,
                     "why": why,
@@ -151,7 +151,7 @@ def _why_duplicates(ids: np.ndarray, clusters: list[Cluster]) -> list[str]:
 
 
 def _nothing_left(
-    image_set: ImageSet, findings: Mapping[str, Finding], settings: Mapping[str, Setting]
+    image_set: ImageSet, findings: Mapping[str, Finding], settings: Mapping[str, KindSettings]
 ) -> DataError:
     counts = {
         kind: int(finding.found.sum())

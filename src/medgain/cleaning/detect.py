@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medgain.cleaning.detectors import DETECTORS
-from medgain.cleaning.settings import DUPLICATES, Setting
+from medgain.cleaning.settings import DUPLICATES, KindSettings
 from medgain.cleaning.view import Box, Frame, make_frame
 from medgain.files.placement import Placement
 from medgain.imageset.imageset import ImageSet, content_hash
@@ -47,14 +47,14 @@ class Frames:
         return (self[position] for position in range(len(self.image_set)))
 
 
-def look(
-    image_set: ImageSet, settings: Mapping[str, Setting], *, quiet: bool = False
+def detect(
+    image_set: ImageSet, settings: Mapping[str, KindSettings], *, quiet: bool = False
 ) -> dict[str, Finding]:
     """Return a finding for each kind but duplicates that is looked for."""
-    chosen = {k: DETECTORS.get(k) for k, s in settings.items() if k != DUPLICATES and s.looked}
+    chosen = {k: DETECTORS.get(k) for k, s in settings.items() if k != DUPLICATES and s.enabled}
     detectors = {kind: detector() for kind, detector in chosen.items()}
     scores = {kind: np.full(len(image_set), np.nan) for kind in detectors}
-    with progress("looking", len(image_set), quiet=quiet) as advance:
+    with progress("detect", len(image_set), quiet=quiet) as advance:
         for position, frame in enumerate(Frames(image_set)):
             for kind, detector in detectors.items():
                 if frame.side >= detector.smallest_px and (

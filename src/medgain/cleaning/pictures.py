@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from medgain.cleaning.copies import Cluster
@@ -11,6 +9,7 @@ from medgain.cleaning.decide import Decision
 from medgain.cleaning.detect import Frames
 from medgain.cleaning.detectors import DETECTORS
 from medgain.cleaning.inpainting import inpaint
+from medgain.cleaning.result import CopyTiles, ImageTiles
 from medgain.cleaning.settings import DUPLICATES
 from medgain.imageset.imageset import ImageSet
 
@@ -22,18 +21,18 @@ _MARK = np.array([0, 230, 60], np.float32)
 
 def make_pictures(
     image_set: ImageSet, decision: Decision
-) -> tuple[dict[str, list[dict[str, Any]]], dict[str, np.ndarray]]:
+) -> tuple[dict[str, list[ImageTiles | CopyTiles]], dict[str, np.ndarray]]:
     """Return what is shown of each kind, and the tiles, uint8 (n, h, w, 3) by kind.
 
     Of the images in which a kind was found up to 20 are shown, evenly from the highest score
-    to the lowest. A block says which `tiles` are its own: the image, marked, filled in.
+    to the lowest.
     """
     frames, ids = Frames(image_set), image_set.records["image_id"]
-    told: dict[str, list[dict[str, Any]]] = {}
+    shown: dict[str, list[ImageTiles | CopyTiles]] = {}
     arrays: dict[str, np.ndarray] = {}
     for kind, finding in decision.findings.items():
         tiles: list[np.ndarray] = []
-        blocks = []
+        blocks: list[ImageTiles | CopyTiles] = []
         if kind == DUPLICATES:
             for cluster in decision.clusters[:SHOWN]:
                 blocks.append(_copies(image_set, frames, cluster, tiles))
@@ -43,16 +42,16 @@ def make_pictures(
                 repaired = kind in decision.repairs.get(position, [])
                 tiles += _views(image_set, frames, position, kind, repaired)
                 blocks.append(
-                    {
-                        "image_id": str(ids.iloc[position]),
-                        "score": float(finding.scores[position]),
-                        "kept": bool(decision.kept[position]),
-                        "tiles": list(range(start, len(tiles))),
-                    }
+                    ImageTiles(
+                        image_id=str(ids.iloc[position]),
+                        score=float(finding.scores[position]),
+                        kept=bool(decision.kept[position]),
+                        tiles=list(range(start, len(tiles))),
+                    )
                 )
         if tiles:
-            told[kind], arrays[kind] = blocks, np.stack(tiles)
-    return told, arrays
+            shown[kind], arrays[kind] = blocks, np.stack(tiles)
+    return shown, arrays
 
 
 def _spread(scores: np.ndarray, found: np.ndarray) -> list[int]:
@@ -80,20 +79,20 @@ def _views(
 
 def _copies(
     image_set: ImageSet, frames: Frames, cluster: Cluster, tiles: list[np.ndarray]
-) -> dict[str, Any]:
+) -> CopyTiles:
     ids = image_set.records["image_id"]
     order = sorted(cluster.positions, key=lambda i: i != cluster.kept)[:COPIES_SHOWN]
     start = len(tiles)
     tiles += [_tile(np.asarray(image_set.images[i]), frames.white) for i in order]
-    return {
-        "image_ids": [str(ids.iloc[i]) for i in order],
-        "kept": None if cluster.kept is None else str(ids.iloc[cluster.kept]),
-        "copies": len(cluster.positions),
-        "labels": list(cluster.labels),
-        "score": cluster.correlation,
-        "why": cluster.why,
-        "tiles": list(range(start, len(tiles))),
-    }
+    return CopyTiles(
+        image_ids=[str(ids.iloc[i]) for i in order],
+        kept=None if cluster.kept is None else str(ids.iloc[cluster.kept]),
+        copies=len(cluster.positions),
+        labels=list(cluster.labels),
+        score=cluster.correlation,
+        why=cluster.why,
+        tiles=list(range(start, len(tiles))),
+    )
 
 
 def _tile(image: np.ndarray, white: int, mask: np.ndarray | None = None) -> np.ndarray:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medgain.cleaning.decide import decide
-from medgain.cleaning.detect import look
+from medgain.cleaning.detect import detect
+from medgain.cleaning.pictures import make_pictures
+from medgain.cleaning.result import CleaningResult
 from medgain.cleaning.settings import DUPLICATES, resolve
+from medgain.cleaning.summary import summarise
 from medgain.cleaning.write import write_cleaned
 from medgain.imageset.duplicates import find_duplicates
 from medgain.imageset.imageset import ImageSet
 from medgain.imageset.leaks import merge_near_duplicates_into_groups
 from medgain.runtime.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A cleaned image set, opened, and what was found and done."""
+
+    images: ImageSet
+    result: CleaningResult
 
 
 def clean(
@@ -24,8 +36,8 @@ def clean(
     mirrored: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
-) -> ImageSet:
-    """Write the image set `source`, cleaned, as the new set `out`; return that.
+) -> Cleaned:
+    """Write the image set `source`, cleaned, as the new set `out`; return that, and what was done.
 
     Beside the set's own files stand ``cleaning.json``, ``cleaning.csv`` (a row per image and
     kind) and ``cleaning.npz`` (pictures). `source` is only read.
@@ -50,16 +62,19 @@ def clean(
     if not len(image_set):
         raise DataError(f"the image set {source} is empty", "import images into it first")
     settings = resolve(image_set, asked or {})
-    findings = look(image_set, settings, quiet=quiet)
+    findings = detect(image_set, settings, quiet=quiet)
     duplicates = None
     grouped = image_set
-    if settings[DUPLICATES].looked:
+    if settings[DUPLICATES].enabled:
         duplicates = find_duplicates(
             image_set, correlation=settings[DUPLICATES].threshold, mirrored=mirrored
         )
         grouped = merge_near_duplicates_into_groups(image_set, duplicates)
     decision = decide(image_set, findings, duplicates, settings)
-    return write_cleaned(image_set, grouped, decision, settings, source, out, overwrite=overwrite)
+    pictures, tiles = make_pictures(image_set, decision)
+    result = summarise(image_set, grouped, decision, settings, source, pictures)
+    cleaned = write_cleaned(image_set, grouped, decision, result, tiles, out, overwrite=overwrite)
+    return Cleaned(cleaned, result)
 
 
 def check_out(source: Path, out: Path, overwrite: bool) -> None:

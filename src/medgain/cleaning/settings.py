@@ -21,7 +21,7 @@ _KEYS = ("action", "threshold")
 
 
 @dataclass(frozen=True)
-class Setting:
+class KindSettings:
     """What to do where a kind is found, and from which score on it is.
 
     Args:
@@ -33,7 +33,7 @@ class Setting:
     skipped: str = ""
 
     @property
-    def looked(self) -> bool:
+    def enabled(self) -> bool:
         """Whether it is looked for."""
         return self.action != "keep" and not self.skipped
 
@@ -43,8 +43,8 @@ def kinds() -> list[str]:
     return [DUPLICATES, *DETECTORS.names()]
 
 
-def resolve(image_set: ImageSet, asked: Mapping[str, Any]) -> dict[str, Setting]:
-    """Return a setting for each kind.
+def resolve(image_set: ImageSet, asked: Mapping[str, Any]) -> dict[str, KindSettings]:
+    """Return the settings of each kind.
 
     Args:
         image_set: what is cleaned; whether it has colours decides on what is looked for.
@@ -57,10 +57,10 @@ def resolve(image_set: ImageSet, asked: Mapping[str, Any]) -> dict[str, Setting]
     for kind in asked:
         if kind not in known:
             raise ConfigError(f"there is no detector '{kind}'", suggest(kind, known))
-    return {kind: _setting(image_set, kind, asked.get(kind)) for kind in known}
+    return {kind: _kind_settings(image_set, kind, asked.get(kind)) for kind in known}
 
 
-def _setting(image_set: ImageSet, kind: str, asked: Any) -> Setting:
+def _kind_settings(image_set: ImageSet, kind: str, asked: Any) -> KindSettings:
     own = asked if isinstance(asked, Mapping) else {"action": asked} if asked is not None else {}
     for key in own:
         if key not in _KEYS:
@@ -78,7 +78,7 @@ def _setting(image_set: ImageSet, kind: str, asked: Any) -> Setting:
             skipped = NO_COLOUR
         elif detector.photographs and "action" not in own:
             skipped = GREY
-    return Setting(action, threshold, skipped)
+    return KindSettings(action, threshold, skipped)
 
 
 def _number(kind: str, value: Any) -> float:

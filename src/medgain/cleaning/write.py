@@ -13,23 +13,21 @@ from medgain.cleaning.decide import Decision
 from medgain.cleaning.detect import Frames
 from medgain.cleaning.detectors import DETECTORS
 from medgain.cleaning.inpainting import inpaint
-from medgain.cleaning.pictures import make_pictures
-from medgain.cleaning.result import summarise
-from medgain.cleaning.settings import Setting
+from medgain.cleaning.result import CLEANING_FILE, CleaningResult
 from medgain.imageset.imageset import Card, ImageSet, content_hash
 from medgain.runtime.files import atomic_folder, write_json
+from medgain.runtime.records import write_record
 
-RESULT_NAME = "cleaning.json"
-TABLE_NAME = "cleaning.csv"
-PICTURES_NAME = "cleaning.npz"
+TABLE_FILE = "cleaning.csv"
+PICTURES_FILE = "cleaning.npz"
 
 
 def write_cleaned(
     image_set: ImageSet,
     grouped: ImageSet,
     decision: Decision,
-    settings: Mapping[str, Setting],
-    source: Path,
+    result: CleaningResult,
+    tiles: Mapping[str, np.ndarray],
     out: Path,
     *,
     overwrite: bool,
@@ -40,12 +38,11 @@ def write_cleaned(
         image_set: what was looked at.
         grouped: the same with the groups of copies merged.
         decision: what is done.
-        settings: by kind.
-        source: the folder that was read, for the record.
+        result: what is said of it.
+        tiles: pictures for the page, uint8 (n, h, w, 3) by kind.
         out: folder to write.
         overwrite: replace what is there.
     """
-    result = summarise(image_set, grouped, decision, settings, source)
     kept = np.flatnonzero(decision.kept)
     with atomic_folder(out, overwrite=overwrite) as folder:
         sha256 = _write_images(image_set, decision, kept, folder / "images.npy")
@@ -58,10 +55,9 @@ def write_cleaned(
         card = _card(grouped.card, result)
         records.to_parquet(folder / "records.parquet", index=False)
         write_json(folder / "card.json", card.model_dump())
-        result["pictures"], arrays = make_pictures(image_set, decision)
-        np.savez_compressed(folder / PICTURES_NAME, **arrays)  # type: ignore[arg-type]
-        decision.table.to_csv(folder / TABLE_NAME, index=False)
-        write_json(folder / RESULT_NAME, result)
+        np.savez_compressed(folder / PICTURES_FILE, allow_pickle=False, **tiles)
+        decision.table.to_csv(folder / TABLE_FILE, index=False)
+        write_record(folder / CLEANING_FILE, result)
         ImageSet.open(folder)  # what can't be opened again must not take the place of a set
     return ImageSet.open(out)
 
@@ -117,15 +113,14 @@ def _records(
     return records.iloc[kept].reset_index(drop=True)
 
 
-def _card(card: Card, result: dict[str, Any]) -> Card:
+def _card(card: Card, result: CleaningResult) -> Card:
     name = card.name if card.name.endswith("cleaned") else f"{card.name}, cleaned"
-    step = {
-        key: result[key]
-        for key in ("images", "kept", "dropped", "flagged", "inpainted", "source_fingerprint")
-    }
+    step: dict[str, Any] = result.model_dump(
+        include={"images", "kept", "dropped", "flagged", "inpainted", "source_fingerprint"}
+    )
     step["settings"] = {
-        kind["kind"]: {key: kind[key] for key in ("action", "threshold", "found", "skipped")}
-        for kind in result["kinds"]
+        kind.kind: kind.model_dump(include={"action", "threshold", "found", "skipped"})
+        for kind in result.kinds
     }
-    update = {"name": name, "notes": [*card.notes, f"cleaned: {result['headline']}"]}
+    update = {"name": name, "notes": [*card.notes, f"cleaned: {result.headline}"]}
     return card.model_copy(update=update).after("clean", **step)

@@ -48,11 +48,10 @@ def clean(
     keep: don't look for it; flag: keep the image and say so in its record; drop: leave the image
     out; inpaint: fill in what was found.
     """
-    from medgain.cleaning.result import lines
+    from medgain.cleaning.result import CLEANING_FILE
     from medgain.cleaning.run import clean as run
-    from medgain.cleaning.write import RESULT_NAME
+    from medgain.cleaning.summary import lines
     from medgain.report.clean.page import write_clean_page
-    from medgain.runtime.files import read_json
     from medgain.runtime.overrides import parse_overrides
 
     asked: dict[str, Any] = parse_overrides(settings or [])
@@ -68,12 +67,12 @@ def clean(
     for kind, action in named.items():
         if action is not None:
             asked[kind] = {**_as_mapping(asked.get(kind)), "action": action}
-    run(source, out, asked, mirrored=mirrored, overwrite=overwrite, quiet=False)
+    cleaned = run(source, out, asked, mirrored=mirrored, overwrite=overwrite, quiet=False)
     page = write_clean_page(out)
     if as_json:
-        typer.echo((out / RESULT_NAME).read_text(encoding="utf-8"), nl=False)
+        typer.echo((out / CLEANING_FILE).read_text(encoding="utf-8"), nl=False)
         return
-    for line in lines(read_json(out / RESULT_NAME)):
+    for line in lines(cleaned.result):
         typer.echo(line)
     typer.echo(f"Page: {page}")
 

@@ -8,11 +8,14 @@ import re
 import numpy as np
 import pytest
 
+from medgain.cleaning.result import CleaningResult
 from medgain.cleaning.run import clean
 from medgain.imageset.imageset import Card, ImageSet
 from medgain.phantoms import PHANTOMS
 from medgain.report.clean.page import write_clean_page
 from medgain.runtime.errors import MedgainError
+from medgain.runtime.records import read_record
+from page_tables import page_tables
 
 
 @pytest.fixture
@@ -39,6 +42,24 @@ def test_the_page_shows_every_kind_with_pictures_and_ids(cleaned):
     )
     assert "PHANTOM" in text and result["headline"] in text
     assert "filled in" in text and 'class="counts"' in text
+
+
+def test_every_number_of_the_table_is_that_of_the_record(cleaned):
+    (table,) = page_tables(write_clean_page(cleaned).read_text())
+    result = read_record(cleaned / "cleaning.json", CleaningResult)
+    enabled = [kind for kind in result.kinds if kind.enabled]
+    assert len(table) == 1 + len(enabled) and len({kind.found for kind in enabled}) > 2
+    classes = list(result.classes)
+    for kind, row in zip(enabled, table[1:], strict=True):
+        judged = result.images - kind.not_judged
+        assert row[0] == f"{kind.kind} {kind.summary}"
+        assert row[1] == f"{kind.found} {float(f'{100 * kind.found / judged:.3g}'):g} %"
+        for name, cell in zip(classes, row[2:], strict=False):
+            assert int(cell.split()[0]) == kind.by_class[name].found
+        not_judged, score_name, threshold, done = row[2 + len(classes) :]
+        assert not_judged == (str(kind.not_judged) if kind.not_judged else "")
+        assert (score_name, threshold) == (kind.score_name, f"{kind.threshold:g}")
+        assert done.startswith({"drop": "dropped", "flag": "flagged"}.get(kind.action, "filled"))
 
 
 def test_it_is_one_file_without_network(cleaned):
@@ -71,10 +92,10 @@ def test_a_damaged_result_is_an_error(cleaned, tmp_path):
     result = json.loads(path.read_text())
     del result["kinds"]
     path.write_text(json.dumps(result))
-    with pytest.raises(MedgainError, match="is damaged"):
+    with pytest.raises(MedgainError, match=r"cleaning\.json .* format: kinds: "):
         write_clean_page(cleaned)
     path.write_text("[]")
-    with pytest.raises(MedgainError, match="is not a clean-up"):
+    with pytest.raises(MedgainError, match=r"cleaning\.json .* format.*--overwrite"):
         write_clean_page(cleaned)
     with pytest.raises(MedgainError, match="missing"):
         write_clean_page(tmp_path / "nowhere")
