@@ -8,10 +8,11 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from medgain.assess.score.fidelity import KINDS, _halve, fidelity
+from medgain.assess.score.fidelity import _halve, fidelity
 from medgain.assess.score.logistic import auroc_variance, fit_logistic, out_of_fold
 from medgain.assess.score.training import _estimate
 from medgain.assess.score.two_sample import linear_test, wilson
+from medgain.metrics.fidelity.scores import fidelity_metrics
 from medgain.runtime.seeds import SeedTree
 
 SEEDS = SeedTree(0)
@@ -50,7 +51,9 @@ def test_halves_share_no_group_and_all_have_one_size():
 
 def test_one_distribution_scores_like_its_null():
     found = scored(gaussians(200), gaussians(200, seed=1))
-    assert found["n"] == 100 and set(found["scores"]) == {kind.key for kind in KINDS}
+    assert found["n"] == 100 and set(found["scores"]) == {
+        metric.name for metric in fidelity_metrics()
+    }
     for key, score in found["scores"].items():
         assert not score["worse_than_null"], key
         assert score["ci_low"] <= score["value"] <= score["ci_high"]
@@ -63,14 +66,15 @@ def test_a_shift_is_worse_than_the_null_in_every_score():
     found = scored(gaussians(200), gaussians(200, shift=2.5, seed=1))["scores"]
     assert all(score["worse_than_null"] for score in found.values())
     assert found["frechet"]["value"] == pytest.approx(6 * 2.5**2, rel=0.1)
-    assert found["frechet"]["null"] < 1 and found["precision"]["ci_low"] >= 0
+    assert found["frechet"]["null"] < 1 and found["improved_precision"]["ci_low"] >= 0
 
 
 def test_a_narrow_generator_is_precise_and_recalls_little():
     real = gaussians(240)
     found = scored(real, 0.2 * gaussians(240, seed=1))["scores"]
-    assert found["precision"]["value"] > 0.99 and not found["precision"]["worse_than_null"]
-    assert found["recall"]["value"] < 0.3 and found["recall"]["worse_than_null"]
+    precise, recalled = found["improved_precision"], found["improved_recall"]
+    assert precise["value"] > 0.99 and not precise["worse_than_null"]
+    assert recalled["value"] < 0.3 and recalled["worse_than_null"]
 
 
 def test_score_and_null_stand_at_the_smaller_sets_n():

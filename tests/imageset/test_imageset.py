@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medgain import Card, ImageSet
-from medgain.imageset.imageset import default_positive
+from medgain.imageset.imageset import positive_class
 from medgain.runtime.errors import DataError
 
 
@@ -105,17 +105,26 @@ def test_opening_what_is_no_set_or_damaged_says_what_to_do(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("classes", "positive"),
+    ("classes", "named", "positive"),
     [
-        (["normal", "pneumonia"], "pneumonia"),
-        (["melanoma", "nevus"], "melanoma"),
-        (["a", "b"], "b"),
-        (["a", "b", "c"], None),
-        (["a"], None),
+        (["normal", "pneumonia"], None, "pneumonia"),
+        (["pneumonia", "normal"], None, "pneumonia"),
+        (["melanoma", "nevus"], None, "melanoma"),
+        (["melanoma", "nevus"], "nevus", "nevus"),
+        (["melanoma", "nevus"], "gone", "melanoma"),
+        (["a", "b"], None, "b"),
+        (["normal", "benign"], None, "benign"),
+        (["a", "b", "c"], None, "c"),
+        (["a", "b", "c"], "b", "b"),
+        (["a"], None, "a"),
     ],
 )
-def test_default_positive(classes, positive):
-    assert default_positive(classes) == positive
+def test_one_rule_decides_the_positive_class(classes, named, positive):
+    assert positive_class(classes, named) == positive
+    labels = [classes[i % len(classes)] for i in range(4)]
+    card = Card(name="set", classes=classes, positive=named if named in classes else None)
+    images = ImageSet.from_arrays(np.zeros((4, 4, 4, 1), np.uint8), labels=labels, card=card)
+    assert images.positive_code == classes.index(positive)
 
 
 def test_sets_whose_masks_mean_different_things_are_not_joined():

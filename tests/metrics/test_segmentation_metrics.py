@@ -16,9 +16,10 @@ from skimage.metrics import hausdorff_distance as skimage_hausdorff
 from torchmetrics.functional.segmentation import hausdorff_distance as torchmetrics_hausdorff
 
 from medgain.metrics import METRICS, boundary_f, dice, hd95, hd95_mm, iou, pixel_accuracy
-from medgain.metrics.segmentation import scores as module
-from medgain.metrics.segmentation.scores import boundary_tolerance
+from medgain.metrics.segmentation import inputs as module
+from medgain.metrics.segmentation.inputs import boundary_tolerance
 from medgain.metrics.segmentation.surfaces import outlines, surface_scores
+from medgain.metrics.segmentation.table import SegmentationMetric
 from medgain.runtime.errors import DataError
 
 NAMES = [entry.name for entry in METRICS if entry.value.task == "segmentation"]
@@ -140,21 +141,21 @@ def test_the_distances_themselves_are_scikit_images_and_torchmetrics(pair):
 
 def test_a_shifted_square_has_known_scores():
     truth, moved = square(10, 10), square(10, 14)
-    assert dice(truth, moved, classes=1)[0, 0] == pytest.approx(2 * 60 / 200)
-    assert iou(truth, moved, classes=1)[0, 0] == pytest.approx(60 / 140)
-    assert hd95(truth, moved, classes=1)[0, 0] == pytest.approx(4)
-    assert pixel_accuracy(truth, moved, classes=1)[0, 0] == pytest.approx(1 - 80 / 1600)
+    assert dice(truth, moved, classes=1)[0] == pytest.approx(2 * 60 / 200)
+    assert iou(truth, moved, classes=1)[0] == pytest.approx(60 / 140)
+    assert hd95(truth, moved, classes=1)[0] == pytest.approx(4)
+    assert pixel_accuracy(truth, moved, classes=1)[0] == pytest.approx(1 - 80 / 1600)
     spacing = np.array([[0.5, 2.0]])
     assert hd95_mm(truth, moved, classes=1, spacing_mm=spacing)[0, 0] == pytest.approx(8)
     # of 36 outline pixels, 7 of the top and of the bottom edge are near the other's, and the
     # pixels beside the two corners within it
-    assert boundary_f(truth, moved, classes=1)[0, 0] == pytest.approx((2 * 7 + 2) / 36)
+    assert boundary_f(truth, moved, classes=1)[0] == pytest.approx((2 * 7 + 2) / 36)
 
 
 def test_concentric_discs_are_as_far_apart_as_their_radii():
-    found = hd95(disc(20), disc(28), classes=1)[0, 0]
+    found = hd95(disc(20), disc(28), classes=1)[0]
     assert found == pytest.approx(8, abs=0.75)
-    assert dice(disc(20), disc(28), classes=1)[0, 0] == pytest.approx(
+    assert dice(disc(20), disc(28), classes=1)[0] == pytest.approx(
         2 * 20**2 / (20**2 + 28**2), abs=0.01
     )
 
@@ -163,16 +164,16 @@ def test_hd95_forgives_few_far_pixels_and_hausdorff_does_not():
     truth = disc(20)
     speck = truth.copy()
     speck[0, 2, 2] = 1
-    assert hd95(truth, speck, classes=1)[0, 0] == 0
-    assert hd95(truth, disc(4), classes=1)[0, 0] > 15
+    assert hd95(truth, speck, classes=1)[0] == 0
+    assert hd95(truth, disc(4), classes=1)[0] > 15
 
 
 def test_blurred_edges_cost_boundary_f_but_hardly_any_pixel_accuracy():
     truth = disc(20)
     rough = truth.copy()
     rough[0, ::3] &= ndimage.binary_erosion(truth[0], iterations=4).astype(np.uint8)[::3]
-    assert pixel_accuracy(truth, rough, classes=1)[0, 0] > 0.98
-    assert boundary_f(truth, rough, classes=1)[0, 0] < 0.75
+    assert pixel_accuracy(truth, rough, classes=1)[0] > 0.98
+    assert boundary_f(truth, rough, classes=1)[0] < 0.75
 
 
 def test_the_frame_counts_as_outside():
@@ -194,7 +195,7 @@ def test_the_tolerance_follows_the_diagonal(height, width, expected):
     for shift, score in ((expected, 1.0), (expected + 1, 0.0)):
         moved = np.zeros_like(truth)
         moved[0, 20 - shift : height - 20 + shift, 20 - shift : width - 20 + shift] = 1
-        got = boundary_f(truth, moved, classes=1)[0, 0]
+        got = boundary_f(truth, moved, classes=1)[0]
         # every pixel of the inner outline is at `shift`; the outer corners are further out
         assert (got > 0.97) if score else (got == 0)
 
@@ -211,13 +212,12 @@ def test_symmetries_of_every_metric(pair, turns, flip):
 
     for name in NAMES:
         metric = METRICS.get(name)
+        function = SegmentationMetric(metric)
         options = {"classes": 2, "spacing_mm": spacing}
-        value = metric.function(truth, predicted, **options)
-        np.testing.assert_allclose(value, metric.function(predicted, truth, **options))
-        np.testing.assert_allclose(
-            value, metric.function(turned(truth), turned(predicted), **options)
-        )
-        perfect = metric.function(truth, truth, **options)
+        value = function(truth, predicted, **options)
+        np.testing.assert_allclose(value, function(predicted, truth, **options))
+        np.testing.assert_allclose(value, function(turned(truth), turned(predicted), **options))
+        perfect = function(truth, truth, **options)
         best = 1.0 if metric.higher_is_better else 0.0
         assert (perfect[~np.isnan(perfect)] == best).all()
         known = value[~np.isnan(value)]
@@ -230,10 +230,10 @@ def test_images_are_scored_alone_and_blocks_change_nothing(pair):
     truth, predicted = pair
     spacing = np.column_stack([np.linspace(0.5, 2, len(truth)), np.linspace(1, 1.5, len(truth))])
     for name in NAMES:
-        function = METRICS.get(name).function
+        function = SegmentationMetric(METRICS.get(name))
         whole = function(truth, predicted, classes=2, spacing_mm=spacing)
         assert whole.dtype == np.float64
-        assert whole.shape == (len(truth), 1 if name == "pixel_accuracy" else 2)
+        assert whole.shape == (len(truth), 2)[: 1 if name == "pixel_accuracy" else 2]
         single = [
             function(truth[i : i + 1], predicted[i : i + 1], classes=2, spacing_mm=spacing[i][None])
             for i in range(len(truth))
@@ -250,9 +250,10 @@ def test_a_disc_that_grows_or_shrinks_away_from_the_truth_gets_worse():
     for radii in (range(20, 45), range(20, 3, -1)):
         for name in NAMES[1:]:  # within the tolerance, boundary_f is flat
             metric = METRICS.get(name)
+            function = SegmentationMetric(metric)
             spacing = np.array([[0.8, 0.8]])
             values = [
-                metric.function(truth, disc(radius), classes=1, spacing_mm=spacing)[0, 0]
+                function(truth, disc(radius), classes=1, spacing_mm=spacing).ravel()[0]
                 for radius in radii
             ]
             worse = -np.diff(values) if metric.higher_is_better else np.diff(values)
@@ -286,7 +287,7 @@ def test_spacing_may_be_known_for_some_images_only():
 @pytest.mark.parametrize("name", NAMES)
 def test_what_are_no_masks_is_refused(name, truth, predicted, message):
     with pytest.raises(DataError, match=message):
-        METRICS.get(name).function(truth, predicted, classes=2)
+        SegmentationMetric(METRICS.get(name))(truth, predicted, classes=2)
 
 
 @pytest.mark.parametrize(
@@ -307,20 +308,21 @@ def test_what_is_no_spacing_is_refused(spacing, message):
 def test_no_images_and_bool_masks_are_fine():
     none = np.zeros((0, 8, 8), np.uint8)
     for name in NAMES:
-        assert len(METRICS.get(name).function(none, none, classes=2)) == 0
+        assert len(SegmentationMetric(METRICS.get(name))(none, none, classes=2)) == 0
     truth = disc(9) == 1
-    assert dice(truth, truth, classes=1)[0, 0] == 1
+    assert dice(truth, truth, classes=1)[0] == 1
 
 
 @settings(max_examples=20, deadline=None)
 @given(hnp.arrays(np.uint8, (2, 6, 6), elements=st.integers(0, 1)))
 def test_pixel_accuracy_is_the_share_of_equal_pixels(pair):
     got = pixel_accuracy(pair[:1], pair[1:], classes=1)
-    assert got[0, 0] == pytest.approx((pair[0] == pair[1]).mean())
+    assert got[0] == pytest.approx((pair[0] == pair[1]).mean())
 
 
 def test_units_and_directions_are_data():
     assert METRICS.get("hd95").unit == "px" and METRICS.get("hd95_mm").unit == "mm"
     assert not METRICS.get("hd95").higher_is_better and METRICS.get("dice").higher_is_better
     assert not any(METRICS.get(name).needs_threshold for name in NAMES)
+    assert METRICS.get("hd95_mm").needs_spacing and not METRICS.get("hd95").needs_spacing
     assert sorted(NAMES) == ["boundary_f", "dice", "hd95", "hd95_mm", "iou", "pixel_accuracy"]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medgain.metrics import METRICS, segmentation_table, summarise_segmentation
-from medgain.metrics.segmentation.table import metric_columns
+from medgain.metrics.segmentation.table import SegmentationMetric, metric_columns
 from medgain.runtime.errors import DataError
 
 NAMES = ["kidney", "tumour"]
@@ -40,8 +40,9 @@ def test_the_table_holds_what_each_metric_returns():
         *("hd95_mm[kidney]", "hd95_mm[tumour]", "pixel_accuracy"),
     ]
     for metric, columns in metric_columns(frame).items():
-        table = METRICS.get(metric).function(truth, predicted, classes=2, spacing_mm=spacing)
-        np.testing.assert_array_equal(frame[columns].to_numpy(), table)
+        function = SegmentationMetric(METRICS.get(metric))
+        table = function(truth, predicted, classes=2, spacing_mm=spacing)
+        np.testing.assert_array_equal(frame[columns].to_numpy().reshape(table.shape), table)
     assert frame["dice[tumour]"].isna().tolist() == [True, False] * 3
     unknown = segmentation_table(truth, predicted, NAMES, np.full((6, 2), np.nan))
     assert not any("mm" in column for column in unknown)

@@ -197,8 +197,8 @@ def test_resampling_groups_is_wider_than_resampling_their_images():
     label = (np.arange(60) % 2)[group]
     score = 1 / (1 + np.exp(-(label + rng.standard_normal(60)[group])))
     table = np.stack([1 - score, score], axis=1)
-    by_group = auroc(label, table, weights=bootstrap_groups(group, 500, rng))
-    by_image = auroc(label, table, weights=bootstrap_groups(np.arange(300), 500, rng))
+    by_group = auroc(label, table, positive=1, weights=bootstrap_groups(group, 500, rng))
+    by_image = auroc(label, table, positive=1, weights=bootstrap_groups(np.arange(300), 500, rng))
     assert by_group.std() > 1.5 * by_image.std()
 
 

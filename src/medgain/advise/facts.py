@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from medgain.imageset.imageset import Card, ImageSet
+from medgain.imageset.imageset import Card, ImageSet, positive_class
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.study.inference.simulation import ScoredPart
 
@@ -162,8 +162,8 @@ def scored_part(images: ImageSet, rows: np.ndarray) -> tuple[ScoredPart, str]:
     It is the card's positive class; of three classes or more, the one with the fewest groups.
     """
     labels = images.records["label"].to_numpy(dtype=object)[rows]
-    positive = images.card.positive
-    if len(images.classes) > 2 or positive not in images.classes:
+    positive = positive_class(images.classes, images.card.positive)
+    if len(images.classes) > 2:
         groups = images.groups[rows]
         positive = min(images.classes, key=lambda name: (len(set(groups[labels == name])), name))
     number = np.unique(images.groups[rows].astype(str), return_inverse=True)[1]

@@ -240,10 +240,8 @@ class ImageSet:
 
     @property
     def positive_code(self) -> int:
-        """The code of the class that "positive" means: the card's, else the last class."""
-        if self.card.positive is None:
-            return max(len(self.classes) - 1, 0)
-        return self.classes.index(self.card.positive)
+        """The code of the class that "positive" means; see `positive_class`."""
+        return self.classes.index(positive_class(self.classes, self.card.positive))
 
     @property
     def label_codes(self) -> np.ndarray:
@@ -304,14 +302,20 @@ def content_hash(pixels: np.ndarray) -> str:
     return hashlib.sha256(header + pixels.tobytes()).hexdigest()
 
 
-def default_positive(classes: Sequence[str]) -> str | None:
-    """Return which of two classes "positive" means: the one without a usual healthy name.
+def positive_class(classes: Sequence[str], named: str | None = None) -> str:
+    """Return which class "positive" means, wherever that matters: one rule for all of medgain.
 
-    Where neither or both names are usual for health it is the last class; None unless there
-    are two classes.
+    It is `named` (what the set's card says) if that is among them. Of two classes it is the one
+    without a usual healthy name, and the last one where that does not tell. Of more than two,
+    where metrics treat all classes alike, it is the last.
+
+    Args:
+        classes: one or more names, in the order of the label codes.
     """
+    if named is not None and named in classes:
+        return named
     if len(classes) != 2:
-        return None
+        return classes[-1]
     healthy = {"normal", "healthy", "negative", "control", "benign"}
     healthy |= {"nevus", "nevi", "nv", "no", "none", "0"}
     ill = [name for name in classes if name.lower() not in healthy]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from medgain.files.masks import class_names
 from medgain.files.window import common_intensity, describe_scaling
-from medgain.imageset.imageset import Card, default_positive
+from medgain.imageset.imageset import Card, positive_class
 from medgain.importing.layouts.base import UNKNOWN_GROUPS, ImportOptions, Listing
 from medgain.importing.read import Read
 from medgain.runtime.errors import ConfigError, DataError, suggest
@@ -198,7 +198,7 @@ def make_card(
         name=name,
         modality=modality,
         classes=classes,
-        positive=positive or default_positive(classes),
+        positive=positive or (positive_class(classes) if len(classes) == 2 else None),
         licence=licence,
         groups_known=listing.groups_known,
         group_rule=listing.group_rule,

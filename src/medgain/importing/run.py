@@ -64,7 +64,7 @@ def import_images(
             are `label_column`, `group_column` and `split_column`.
         group_pattern: regular expression whose captures in an image's path are its group.
         strict_groups: where numbers may restart in each split, take equal ones as one person.
-        positive: the class that "positive" means; see `default_positive` if None.
+        positive: the class that "positive" means; see `positive_class` if None.
         name: name of the set; that of the out folder if None.
         modality: such as "X-ray", for the card; NIfTI volumes of another than CT are not HU.
         licence: for the card.

@@ -1,6 +1,6 @@
 """Metrics: pure functions on arrays, registered with their direction and range."""
 
-from medgain.metrics.base import METRICS, Metric, register_metric
+from medgain.metrics.base import METRICS, Metric, find_metric, metrics_of
 from medgain.metrics.classification.scores import (
     accuracy,
     auroc,
@@ -10,10 +10,12 @@ from medgain.metrics.classification.scores import (
     confusion_matrix,
     ece,
     f1,
-    per_class_recall,
+    precision,
+    recall,
     sensitivity,
     specificity,
 )
+from medgain.metrics.classification.table import classification_metric
 from medgain.metrics.classification.thresholds import choose_threshold, roc_points
 from medgain.metrics.segmentation.scores import (
     boundary_f,
@@ -23,7 +25,11 @@ from medgain.metrics.segmentation.scores import (
     iou,
     pixel_accuracy,
 )
-from medgain.metrics.segmentation.table import segmentation_table, summarise_segmentation
+from medgain.metrics.segmentation.table import (
+    segmentation_metric,
+    segmentation_table,
+    summarise_segmentation,
+)
 
 __all__ = [
     "METRICS",
@@ -35,17 +41,21 @@ __all__ = [
     "boundary_f",
     "brier",
     "choose_threshold",
+    "classification_metric",
     "confusion_matrix",
     "dice",
     "ece",
     "f1",
+    "find_metric",
     "hd95",
     "hd95_mm",
     "iou",
-    "per_class_recall",
+    "metrics_of",
     "pixel_accuracy",
-    "register_metric",
+    "precision",
+    "recall",
     "roc_points",
+    "segmentation_metric",
     "segmentation_table",
     "sensitivity",
     "specificity",

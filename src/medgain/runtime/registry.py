@@ -67,6 +67,11 @@ class Registry(Generic[T]):
         self._discover()
         return sorted(self._entries)
 
+    def in_order(self) -> list[Entry[T]]:
+        """Return every entry in the order in which they were registered."""
+        self._discover()
+        return list(self._entries.values())
+
     def __iter__(self) -> Iterator[Entry[T]]:
         return iter([self._entries[name] for name in self.names()])
 

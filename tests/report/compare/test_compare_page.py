@@ -12,19 +12,13 @@ from rich.console import Console
 
 from medgain.assess.compare.run import RESULTS_NAME, SHEETS_NAME
 from medgain.assess.compare.wording import headline, notes, sentences
+from medgain.metrics.base import find_metric
 from medgain.report.compare.page import content, write_compare_page
 from medgain.report.compare.rows import DistanceScale, cost_rows, score_rows
 from medgain.report.compare.table import ComparisonTable
 from medgain.runtime.errors import MedgainError
 
-KINDS = [
-    {"key": key, "name": name, "lower_is_better": low, "summary": f"what {key} measures"}
-    for key, name, low in (
-        ("kd", "KD", True),
-        ("density", "density", False),
-        ("coverage", "coverage", False),
-    )
-]
+SHOWN = [find_metric(name).described() for name in ("kd", "density", "coverage")]
 
 
 def score(value, null=0.008, sd=0.016, half=0.05):
@@ -93,7 +87,7 @@ def result(rows=None, **about):
         "protocol": protocol,
         "set": image_set | about,
         "machine": {"torch": "2", "cpu_threads": 2, "gpu": ""},
-        "kinds": KINDS,
+        "metrics": SHOWN,
         "neighbours": 5,
         "splits": 25,
         "training_images": {"images": 200, "features": features(0.01, 0.95)},

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from medgain.assess.score.folder import PAIRS_NAME, SHEETS_NAME
+from medgain.metrics.base import find_metric
 from medgain.report.score.page import write_score_page
 from medgain.report.score.tables import score_strip
 from medgain.runtime.errors import MedgainError
@@ -30,11 +31,8 @@ def two_sample(auroc=0.91):
 
 
 def result(**changes):
-    kinds = [
-        {"key": key, "name": name, "lower_is_better": low, "summary": f"what {key} measures"}
-        for key, name, low in (("kd", "KD", True), ("recall", "recall", False))
-    ]
-    scores = {"kd": score_block(), "recall": score_block(0.55, 0.97, 0.01)}
+    metrics = [find_metric(name).described() for name in ("kd", "improved_recall")]
+    scores = {"kd": score_block(), "improved_recall": score_block(0.55, 0.97, 0.01)}
     measured = {"mean": 0.897, "ci_low": 0.870, "ci_high": 0.924, "sd_over_repeats": 0.01}
     both = {"auroc": measured, "balanced_accuracy": {**measured, "mean": 0.8}}
     gap = {"mean": -0.039, "ci_low": -0.084, "ci_high": 0.006, "sd_over_repeats": 0.01}
@@ -75,7 +73,7 @@ def result(**changes):
         },
         "neighbours": 5,
         "splits": 25,
-        "kinds": kinds,
+        "metrics": metrics,
         "features": [
             {
                 "name": "task",

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from medgain.metrics.base import split_metric
 from medgain.report.charts.svg import Style
 from medgain.report.shared.mask_pictures import in_pairs, masks_of, overlaid
+from medgain.report.shared.metrics import metric_head, metric_name
 from medgain.report.shared.outlines import edge_count, mask_path, outline_pixels
 from medgain.report.shared.pictures import to_8bit
-from medgain.report.shared.wording import metric_head, metric_name, split_metric
 from medgain.report.study.distributions import Axis, strip, strip_axis
 from medgain.report.study.slices import Scene, case_name, interest, most_contested
 
@@ -164,7 +165,7 @@ def test_strip_has_a_dot_per_case_up_to_a_limit(count: int) -> None:
 
 def test_metrics_of_a_class_are_named_as_in_the_field() -> None:
     assert metric_name("dice[kidney]") == "kidney Dice"
-    assert metric_head("hd95[kidney]", "px") == "HD95 (px)"
+    assert metric_head("hd95[kidney]") == "HD95 (px)"
     assert split_metric("dice[a [b]]") == ("dice", "a [b]")
     assert metric_name("average_precision") == "average precision"
 

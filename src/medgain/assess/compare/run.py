@@ -21,10 +21,11 @@ from medgain.assess.compare.parts import (
 from medgain.assess.compare.scores import Scorer, ranking, training_images
 from medgain.assess.compare.wording import headline, notes, sentences
 from medgain.assess.compare.worker import JOB, REPORT, SYNTHETIC, Job, run_job
-from medgain.assess.score.fidelity import KINDS, NEIGHBOURS, SPLITS
+from medgain.assess.score.fidelity import SPLITS
 from medgain.assess.score.folder import draw_sheets
 from medgain.assess.score.options import assign_weights, parse_features
 from medgain.imageset.imageset import ImageSet
+from medgain.metrics.fidelity.scores import NEIGHBOURS, fidelity_metrics
 from medgain.runtime.device import resolve_device
 from medgain.runtime.errors import ConfigError, MedgainError
 from medgain.runtime.files import atomic_path, read_json, write_json
@@ -250,7 +251,7 @@ def _described(real: ImageSet, parts: Parts, protocol: Protocol, device: torch.d
             "cpu_threads": torch.get_num_threads(),
             "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else "",
         },
-        "kinds": [vars(kind) for kind in KINDS],
+        "metrics": [metric.described() for metric in fidelity_metrics()],
         "neighbours": NEIGHBOURS,
         "splits": SPLITS,
     }

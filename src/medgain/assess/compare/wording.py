@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from medgain.assess.compare.scores import apart, overall
-from medgain.assess.score.fidelity import KINDS
 from medgain.assess.score.wording import figure, listing
+from medgain.metrics.base import find_metric
 
 Block = dict[str, Any]
 LEAST_SPREAD = 0.002  # where all halves agree, decimals would have no end
@@ -132,7 +132,7 @@ def score_words(score: Block | None) -> tuple[str, str]:
 
 def beside_null(key: str, score: Block) -> str:
     """Return "KD 0.31 (real-real 0.008 ± 0.016)", each in the decimals of its own spread."""
-    name = next(kind.name for kind in KINDS if kind.key == key)
+    name = find_metric(key).label
     sd = max(score["null_sd"], LEAST_SPREAD)
     null = f"{figure(score['null'], sd)} ± {figure(score['null_sd'], sd)}"
     return f"{name} {score_words(score)[0]} (real-real {null})"

@@ -10,7 +10,6 @@ unbiased kernel estimates cannot bear.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,37 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medgain.assess.score.parts import LEAST
-from medgain.metrics.fidelity import disjoint_halves, frechet_distance, prdc
-from medgain.metrics.fidelity.kernel import mmd2_of_subsets
+from medgain.metrics.base import Metric
+from medgain.metrics.fidelity import disjoint_halves
+from medgain.metrics.fidelity.scores import SubsetPairs, fidelity_metrics, fidelity_values
 from medgain.runtime.seeds import SeedTree
 
 SPLITS = 25
-NEIGHBOURS = 5
 _Z = 1.959963984540054
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class ScoreKind:
-    """A fidelity score: its name, its direction and what it measures."""
-
-    key: str
-    name: str
-    lower_is_better: bool
-    summary: str
-
-
-KINDS = (
-    ScoreKind("kd", "KD", True, "kernel distance: squared MMD, unbiased, cubic kernel; may be < 0"),
-    ScoreKind("frechet", "Fréchet distance", True, "between Gaussians fitted to the features"),
-    ScoreKind("precision", "precision", False, "synthetic images that lie among real ones"),
-    ScoreKind("recall", "recall", False, "real images that lie among synthetic ones"),
-    ScoreKind("density", "density", False, "real balls around a synthetic image, over k"),
-    ScoreKind("coverage", "coverage", False, "real images with a synthetic one near by"),
-)
-_NEIGHBOUR_SCORES = ("precision", "recall", "density", "coverage")
 
 
 @dataclass(frozen=True)
@@ -81,28 +59,26 @@ def fidelity(
         }
     pairs = [(split.real[side], split.synthetic[side]) for split in drawn for side in (0, 1)]
     nulls = [split.real for split in drawn]
-    scores, null_scores = _all_scores(real, synthetic, pairs), _all_scores(real, real, nulls)
+    scores = fidelity_values(SubsetPairs(real, synthetic, pairs))
+    null_scores = fidelity_values(SubsetPairs(real, real, nulls))
     return {
         "n": count,
         "real_images": len(real),
         "synthetic_images": len(synthetic),
         "splits": splits,
         "scores": {
-            kind.key: describe(scores[kind.key], null_scores[kind.key], kind) for kind in KINDS
+            metric.name: describe(scores[metric.name], null_scores[metric.name], metric)
+            for metric in fidelity_metrics()
         },
     }
 
 
-def describe(values: FloatArray, null: FloatArray, kind: ScoreKind) -> dict[str, Any]:
+def describe(values: FloatArray, null: FloatArray, metric: Metric) -> dict[str, Any]:
     """Return a score's mean, 95 % interval and null, and whether score and null are apart."""
     mean, sd = float(values.mean()), float(values.std(ddof=1))
     null_mean, null_sd = float(null.mean()), float(null.std(ddof=1))
-    low, high = mean - _Z * sd, mean + _Z * sd
-    if kind.key in ("precision", "recall", "coverage"):
-        low, high = max(low, 0.0), min(high, 1.0)
-    if kind.key in ("density", "frechet"):
-        low = max(low, 0.0)
-    gap = (mean - null_mean) if kind.lower_is_better else (null_mean - mean)
+    low, high = max(mean - _Z * sd, metric.low), min(mean + _Z * sd, metric.high)
+    gap = float(metric.gain(null_mean, mean))
     return {
         "value": mean,
         "ci_low": low,
@@ -141,26 +117,3 @@ def _halve(
         for split in drawn
     ]
     return cut_all, count
-
-
-def _all_scores(
-    first: FloatArray, second: FloatArray, pairs: list[tuple[IntArray, IntArray]]
-) -> Mapping[str, FloatArray]:
-    """Return every score of every pair of subsets of the rows of `first` and `second`."""
-    found: dict[str, list[float]] = {kind.key: [] for kind in KINDS}
-    for rows, others in pairs:
-        found["frechet"].append(frechet_distance(first[rows], second[others]))
-        neighbours = prdc(first[rows], second[others], k=NEIGHBOURS)
-        for key in _NEIGHBOUR_SCORES:
-            found[key].append(getattr(neighbours, key))
-    masks = _masks([rows for rows, _ in pairs], len(first))
-    other_masks = _masks([others for _, others in pairs], len(second))
-    kernel = mmd2_of_subsets(first, second, masks, other_masks)
-    return {**{key: np.array(values) for key, values in found.items()}, "kd": kernel}
-
-
-def _masks(subsets: list[IntArray], count: int) -> NDArray[np.bool_]:
-    masks = np.zeros((len(subsets), count), bool)
-    for mask, rows in zip(masks, subsets, strict=True):
-        mask[rows] = True
-    return masks

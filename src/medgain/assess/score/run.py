@@ -12,7 +12,7 @@ import torch
 
 from medgain.assess.consistency import Outlined
 from medgain.assess.extractors import TASK_STEPS, Extractor, open_extractor
-from medgain.assess.score.fidelity import KINDS, NEIGHBOURS, SPLITS, fidelity
+from medgain.assess.score.fidelity import SPLITS, fidelity
 from medgain.assess.score.networks import train_networks, untrained
 from medgain.assess.score.options import assign_weights, is_backbone, parse_features
 from medgain.assess.score.parts import (
@@ -36,6 +36,7 @@ from medgain.assess.score.wording import (
 )
 from medgain.imageset.imageset import ImageSet
 from medgain.metrics.fidelity import standardise
+from medgain.metrics.fidelity.scores import NEIGHBOURS, fidelity_metrics
 from medgain.runtime.progress import log
 from medgain.runtime.seeds import SeedTree
 from medgain.runtime.version import __version__
@@ -124,7 +125,7 @@ def score(
         "synthetic": _describe_synthetic(synthetic, shown),
         "neighbours": NEIGHBOURS,
         "splits": SPLITS,
-        "kinds": [vars(kind) for kind in KINDS],
+        "metrics": [metric.described() for metric in fidelity_metrics()],
         "features": blocks,
         **networks,
         "notes": notes,

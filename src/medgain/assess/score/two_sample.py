@@ -117,7 +117,7 @@ def network_test(
     called = score >= 0.5 if result.threshold is None else score >= result.threshold
     test = stats.mannwhitneyu(score[truth == 1], score[truth == 0], alternative="greater")
     return _described(
-        area=float(auroc(truth, np.column_stack([1 - score, score]))),
+        area=float(auroc(truth, np.column_stack([1 - score, score]), positive=1)),
         variance=auroc_variance(score, truth.astype(np.float64)),
         accuracy=float((called == (truth == 1)).mean()),
         tested=len(truth),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from medgain.assess.score.fidelity import KINDS
+from medgain.metrics.base import find_metric
+from medgain.metrics.fidelity.scores import fidelity_metrics
 
 MINUS = "\u2212"
+MAIN_SCORES = ("kd", "improved_precision", "improved_recall")  # what a sentence has room for
 
 
 def figure(value: float | None, spread: float | None = None) -> str:
@@ -24,21 +26,19 @@ def figure(value: float | None, spread: float | None = None) -> str:
 
 def score_sentence(key: str, score: dict[str, Any]) -> str:
     """Return "KD 0.031 (real-real 0.002 ± 0.001)" with the interval."""
-    kind = next(kind for kind in KINDS if kind.key == key)
     spread = score["null_sd"]
     value, low, high, null = (
         figure(score[k], spread) for k in ("value", "ci_low", "ci_high", "null")
     )
     beside = f"real-real {null} ± {figure(spread, spread)}"
-    return f"{kind.name} {value} (95 % interval {low} to {high}; {beside})"
+    return f"{find_metric(key).label} {value} (95 % interval {low} to {high}; {beside})"
 
 
 def short_score(key: str, score: dict[str, Any]) -> str:
     """Return "KD 0.031 (real-real 0.002 ± 0.001)"."""
-    kind = next(kind for kind in KINDS if kind.key == key)
     spread = score["null_sd"]
     value, null = figure(score["value"], spread), figure(score["null"], spread)
-    return f"{kind.name} {value} (real-real {null} ± {figure(spread, spread)})"
+    return f"{find_metric(key).label} {value} (real-real {null} ± {figure(spread, spread)})"
 
 
 def scope_sentence(features: str, scope: dict[str, Any]) -> str:
@@ -47,11 +47,12 @@ def scope_sentence(features: str, scope: dict[str, Any]) -> str:
     if "reason" in scope:
         return f"By {features}, {where}: not scored, for {scope['reason']}."
     scores = scope["scores"]
-    worse = [kind.name for kind in KINDS if scores[kind.key]["worse_than_null"]]
-    main = "; ".join(short_score(key, scores[key]) for key in ("kd", "precision", "recall"))
+    metrics = fidelity_metrics()
+    worse = [metric.label for metric in metrics if scores[metric.name]["worse_than_null"]]
+    main = "; ".join(short_score(key, scores[key]) for key in MAIN_SCORES)
     if not worse:
         verdict = "no score is worse than between two halves of real images"
-    elif len(worse) == len(KINDS):
+    elif len(worse) == len(metrics):
         verdict = "every score is worse than between two halves of real images"
     else:
         verdict = f"worse than between two halves of real images in {listing(worse)}"
@@ -137,7 +138,7 @@ def headline(result: dict[str, Any]) -> str:
         said = f"Not scored by {name}: {scope.get('reason', 'no scores')}"
     else:
         kd = short_score("kd", scores["kd"])
-        apart = any(scores[kind.key]["worse_than_null"] for kind in KINDS)
+        apart = any(score["worse_than_null"] for score in scores.values())
         said = (
             f"Synthetic images differ from held-out real ones more than real ones do from each"
             f" other by {name}: {kd}"

@@ -1,19 +1,19 @@
-"""Checked inputs of the classification metrics, and evaluation over many weightings."""
+"""What a classification metric is given: checked predictions, and their many weightings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import update_wrapper
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from medgain.metrics.base import FloatArray, register_metric
+from medgain.metrics.base import FloatArray
 from medgain.runtime.errors import DataError
 
 Kernel = Callable[[FloatArray], FloatArray]
+NEUTRAL_THRESHOLD = 0.5
 _CHUNK_ELEMENTS = 1 << 15  # 256 kB of float64: small blocks are reused, large ones cost page faults
 
 
@@ -24,32 +24,40 @@ class Scored:
     Attributes:
         truth: (N,) class codes, 0 … K − 1.
         probabilities: (N, K) in [0, 1].
-        positive: code of the positive class (used when K = 2).
+        positive: code of the positive class where K = 2, else whatever was given.
+        threshold: an image is called positive if its probability is at or above it (0.5 if None);
+            where K > 2 the most probable class counts instead.
         weights: (B, N), not negative; None weighs every image 1.
         single: whether the caller gave one weighting, so that one value goes back.
+        asked: codes of the classes that a metric by class gives a value of, in this order.
     """
 
     truth: NDArray[np.int64]
     probabilities: FloatArray
-    positive: int
+    positive: int | None
+    threshold: float | None
     weights: NDArray[np.floating] | None
     single: bool
+    asked: tuple[int, ...]
 
     @property
     def classes(self) -> int:
         """Return K."""
         return int(self.probabilities.shape[1])
 
-    def one_vs_rest(self) -> list[tuple[NDArray[np.bool_], FloatArray]]:
-        """Return (is this class, its probability): one pair if K = 2, K pairs otherwise."""
-        codes = [self.positive] if self.classes == 2 else range(self.classes)
-        return [(self.truth == code, self.probabilities[:, code]) for code in codes]
+    def of_classes(self, codes: tuple[int, ...] | None = None) -> Scored:
+        """Return the same predictions, asking for these classes; all of them if None."""
+        return replace(self, asked=tuple(range(self.classes)) if codes is None else codes)
 
-    def predicted(self, threshold: float | None) -> NDArray[np.int64]:
-        """Return (N,) predicted codes: the threshold if K = 2 (0.5 if None), else the argmax."""
-        if self.classes != 2:
+    def one_vs_rest(self) -> list[tuple[NDArray[np.bool_], FloatArray]]:
+        """Return (is this class, its probability), each (N,), for every class that is asked for."""
+        return [(self.truth == code, self.probabilities[:, code]) for code in self.asked]
+
+    def predicted(self) -> NDArray[np.int64]:
+        """Return (N,) predicted codes: by the threshold if K = 2, else the most probable."""
+        if self.classes != 2 or self.positive is None:
             return self.probabilities.argmax(axis=1)
-        cut = 0.5 if threshold is None else float(threshold)
+        cut = NEUTRAL_THRESHOLD if self.threshold is None else float(self.threshold)
         if np.isnan(cut):
             raise DataError("the decision threshold is NaN", "choose it on validation images")
         is_positive = self.probabilities[:, self.positive] >= cut
@@ -72,81 +80,38 @@ class Scored:
         values = np.concatenate(parts)
         return values[0] if self.single else values
 
-
-class ClassificationMetric(Protocol):
-    """How every classification metric is called; see `medgain.metrics.classification.scores`."""
-
-    def __call__(
-        self,
-        truth: ArrayLike,
-        probabilities: ArrayLike,
-        *,
-        positive: int | None = 1,
-        threshold: float | None = None,
-        weights: ArrayLike | None = None,
-    ) -> Any:
-        """Return a float, or (B,) for (B, N) weights."""
-
-
-def classification_metric(
-    name: str,
-    *,
-    summary: str,
-    source: str,
-    higher_is_better: bool = True,
-    high: float = 1.0,
-    needs_threshold: bool = False,
-    by_class: bool = False,
-    overall: bool = True,
-) -> Callable[[Callable[[Scored, float | None], FloatArray]], ClassificationMetric]:
-    """Return a decorator: `(scored, threshold) → value` becomes a registered metric."""
-
-    def decorate(body: Callable[[Scored, float | None], FloatArray]) -> ClassificationMetric:
-        def metric(
-            truth: ArrayLike,
-            probabilities: ArrayLike,
-            *,
-            positive: int | None = 1,
-            threshold: float | None = None,
-            weights: ArrayLike | None = None,
-        ) -> Any:
-            value = body(check_scored(truth, probabilities, positive, weights), threshold)
-            return value if np.ndim(value) else float(value)
-
-        update_wrapper(metric, body)
-        del metric.__wrapped__  # type: ignore[attr-defined]  # help() shows the public signature
-        metric.__annotations__ = dict(ClassificationMetric.__call__.__annotations__)
-        return register_metric(
-            name,
-            summary=summary,
-            source=source,
-            higher_is_better=higher_is_better,
-            high=high,
-            needs_threshold=needs_threshold,
-            by_class=by_class,
-            overall=overall,
-        )(metric)
-
-    return decorate
+    @cached_property
+    def confusion(self) -> FloatArray:
+        """Weight of images by true class (row) and predicted class (column), (…, K, K)."""
+        code = self.truth * self.classes + self.predicted()
+        one_hot = np.zeros((len(code), self.classes**2))
+        one_hot[np.arange(len(code)), code] = 1.0
+        table = self.evaluate(lambda weight: weight @ one_hot)
+        return table.reshape(*table.shape[:-1], self.classes, self.classes)
 
 
 def check_scored(
     truth: ArrayLike,
     probabilities: ArrayLike,
-    positive: int | None,
-    weights: ArrayLike | None,
+    *,
+    positive: int | None = None,
+    threshold: float | None = None,
+    weights: ArrayLike | None = None,
 ) -> Scored:
     """Return the inputs as arrays of one precision, or say what is wrong with them.
+
+    Classes asked for are the positive one of two, or all of more.
 
     Args:
         truth: (N,) integer class codes.
         probabilities: (N, K), K ≥ 2, in [0, 1].
-        positive: code of the positive class of a two-class set; None means 1.
+        positive: code of the positive class of a two-class set (`ImageSet.positive_code`).
+        threshold: of the decision between two classes.
         weights: None, (N,) or (B, N), not negative (counts of a bootstrap, for instance).
 
     Raises:
-        DataError: shapes disagree, a code has no column, or a value is not finite or is
-            outside its range.
+        DataError: shapes disagree, a code has no column, two classes without a positive one, or
+            a value is not finite or is outside its range.
     """
     codes = np.asarray(truth)
     table = np.asarray(probabilities, np.float64)
@@ -172,13 +137,24 @@ def check_scored(
             f"probabilities run from {table.min():g} to {table.max():g}",
             "pass probabilities in [0, 1] (softmax of the logits)",
         )
-    code = 1 if positive is None else int(positive)
-    if not 0 <= code < table.shape[1]:
-        raise DataError(
-            f"positive class {code} has no column among {table.shape[1]}", "give its class code"
-        )
+    asked = _asked(positive, table.shape[1])
     matrix, single = _check_weights(weights, len(codes))
-    return Scored(codes.astype(np.int64), table, code, matrix, single)
+    return Scored(codes.astype(np.int64), table, positive, threshold, matrix, single, asked)
+
+
+def _asked(positive: int | None, classes: int) -> tuple[int, ...]:
+    if positive is not None and not 0 <= positive < classes:
+        raise DataError(
+            f"positive class {positive} has no column among {classes}", "give its class code"
+        )
+    if classes > 2:
+        return tuple(range(classes))
+    if positive is None:
+        raise DataError(
+            "it is not said which of the two classes is the positive one",
+            "give its class code: positive=images.positive_code",
+        )
+    return (int(positive),)
 
 
 def _check_codes(codes: NDArray[np.generic], classes: int) -> None:

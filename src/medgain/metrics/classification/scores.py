@@ -1,18 +1,18 @@
-"""Classification metrics as functions on arrays, weighted, and vectorised over weightings.
+"""Classification metrics as functions of `Scored`, vectorised over weightings and classes.
 
-Every metric is called as `f(truth, probabilities, *, positive, threshold, weights)`:
+With arrays they are called as `f(truth, probabilities, *, positive, threshold, weights)`:
 
     truth: (N,) integer class codes.
     probabilities: (N, K), one column per class, in [0, 1].
-    positive: code of the positive class of a two-class set (1 if None; unused when K > 2).
+    positive: code of the positive class; may be left out where K > 2.
     threshold: an image is called positive if its probability is at or above it (0.5 if None;
         K > 2 takes the most probable class instead).
     weights: None, (N,) or (B, N). B rows are a bootstrap's counts.
 
-It returns a float, or (B,) for (B, N) weights. With two classes it scores the positive class;
-with more it is the unweighted (macro) mean over classes, one against the rest. What cannot be
-computed (a class that the metric needs has no weight) is NaN, never 0 and never left out of
-a mean. Bad input raises `DataError`.
+They return a float, or (B,) for (B, N) weights; `f.by_class(…)` of those by class (K,) or (B, K).
+With two classes a metric scores the positive class; with more it is the unweighted (macro) mean
+over classes, one against the rest. What cannot be computed (a class that the metric needs has no
+weight) is NaN, never 0 and never left out of a mean. Bad input raises `DataError`.
 """
 
 from __future__ import annotations
@@ -21,21 +21,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medgain.metrics.base import FloatArray
-from medgain.metrics.classification.inputs import (
-    Kernel,
-    Scored,
-    check_scored,
-    classification_metric,
-)
+from medgain.metrics.classification.inputs import Kernel, Scored, check_scored
+from medgain.metrics.classification.table import classification_metric
 
 ECE_BINS = 15
+_SOKOLOVA = "Sokolova and Lapalme 2009, Information Processing & Management 45"
 
 
 def confusion_matrix(
     truth: ArrayLike,
     probabilities: ArrayLike,
     *,
-    positive: int | None = 1,
+    positive: int | None = None,
     threshold: float | None = None,
     weights: ArrayLike | None = None,
 ) -> FloatArray:
@@ -43,30 +40,20 @@ def confusion_matrix(
 
     For (B, N) weights the result is (B, K, K).
     """
-    return _confusion(check_scored(truth, probabilities, positive, weights), threshold)
-
-
-def per_class_recall(
-    truth: ArrayLike,
-    probabilities: ArrayLike,
-    *,
-    positive: int | None = 1,
-    threshold: float | None = None,
-    weights: ArrayLike | None = None,
-) -> FloatArray:
-    """Return the recall (sensitivity) of each class, (K,) or (B, K); NaN for an absent class."""
-    return _recalls(check_scored(truth, probabilities, positive, weights), threshold)
+    return check_scored(
+        truth, probabilities, positive=positive, threshold=threshold, weights=weights
+    ).confusion
 
 
 @classification_metric(
     "accuracy",
     summary="share of images whose class is predicted right",
-    source="Sokolova and Lapalme 2009, Information Processing & Management 45",
+    source=_SOKOLOVA,
     needs_threshold=True,
 )
-def accuracy(scored: Scored, threshold: float | None) -> FloatArray:
+def accuracy(scored: Scored) -> FloatArray:
     """Return the share of images whose class is predicted right."""
-    table = _confusion(scored, threshold)
+    table = scored.confusion
     return _ratio(np.trace(table, axis1=-2, axis2=-1), table.sum(axis=(-2, -1)))
 
 
@@ -76,22 +63,22 @@ def accuracy(scored: Scored, threshold: float | None) -> FloatArray:
     source="Brodersen et al. 2010, ICPR",
     needs_threshold=True,
 )
-def balanced_accuracy(scored: Scored, threshold: float | None) -> FloatArray:
-    """Return the mean recall over the classes; NaN if a class is absent."""
-    return _recalls(scored, threshold).mean(axis=-1)
+def balanced_accuracy(scored: Scored) -> FloatArray:
+    """Return the mean recall over all classes; NaN if a class is absent."""
+    return _recalls(scored.confusion).mean(axis=-1)
 
 
 @classification_metric(
     "recall",
-    summary="share of one class's images that are predicted as that class",
-    source="Sokolova and Lapalme 2009, Information Processing & Management 45",
-    needs_threshold=True,
     by_class=True,
     overall=False,
+    summary="share of one class's images that are predicted as that class",
+    source=_SOKOLOVA,
+    needs_threshold=True,
 )
-def recall(scored: Scored, threshold: float | None) -> FloatArray:
-    """Return the mean recall; a class's own is `per_class_recall`."""
-    return _recalls(scored, threshold).mean(axis=-1)
+def recall(scored: Scored) -> FloatArray:
+    """Return the recall (sensitivity) of each class; NaN for an absent class."""
+    return _recalls(scored.confusion)[..., scored.asked]
 
 
 @classification_metric(
@@ -100,20 +87,21 @@ def recall(scored: Scored, threshold: float | None) -> FloatArray:
     source="Altman and Bland 1994, BMJ 308:1552",
     needs_threshold=True,
 )
-def sensitivity(scored: Scored, threshold: float | None) -> FloatArray:
+def sensitivity(scored: Scored) -> FloatArray:
     """Return the share of positive images that are called positive; NaN if there are none."""
-    return _positive_or_mean(_recalls(scored, threshold), scored)
+    return _recalls(scored.confusion)[..., scored.asked].mean(axis=-1)
 
 
 @classification_metric(
     "specificity",
+    by_class=True,
     summary="share of negative images called negative (more classes: mean, one against the rest)",
     source="Altman and Bland 1994, BMJ 308:1552",
     needs_threshold=True,
 )
-def specificity(scored: Scored, threshold: float | None) -> FloatArray:
-    """Return the share of negative images that are called negative; NaN if there are none."""
-    table = _confusion(scored, threshold)
+def specificity(scored: Scored) -> FloatArray:
+    """Return the share of a class's negatives that are called negative; NaN if there are none."""
+    table = scored.confusion
     total = table.sum(axis=(-2, -1))[..., None]
     actual, called = table.sum(axis=-1), table.sum(axis=-2)
     # both differences can leave ±1e−16 of a weight where the exact answer is 0
@@ -121,32 +109,49 @@ def specificity(scored: Scored, threshold: float | None) -> FloatArray:
     true_negatives = np.clip(
         total - actual - called + np.diagonal(table, axis1=-2, axis2=-1), 0.0, negatives
     )
-    return _positive_or_mean(_ratio(true_negatives, negatives), scored)
+    return _ratio(true_negatives, negatives)[..., scored.asked]
+
+
+@classification_metric(
+    "precision",
+    by_class=True,
+    summary="share of images called positive that are (more than two classes: macro mean)",
+    source=_SOKOLOVA,
+    needs_threshold=True,
+)
+def precision(scored: Scored) -> FloatArray:
+    """Return TP / (TP + FP) of each class; NaN where no image is called that class."""
+    table = scored.confusion
+    return _ratio(np.diagonal(table, axis1=-2, axis2=-1), table.sum(axis=-2))[..., scored.asked]
 
 
 @classification_metric(
     "f1",
+    label="F1",
+    by_class=True,
     summary="harmonic mean of precision and recall (more than two classes: macro mean)",
     source="van Rijsbergen 1979, Information Retrieval, chapter 7",
     needs_threshold=True,
 )
-def f1(scored: Scored, threshold: float | None) -> FloatArray:
-    """Return 2TP / (2TP + FP + FN); NaN if a class that it needs is absent from the truth."""
-    table = _confusion(scored, threshold)
+def f1(scored: Scored) -> FloatArray:
+    """Return 2TP / (2TP + FP + FN) of each class; NaN for a class that is absent from the truth."""
+    table = scored.confusion
     actual, called = table.sum(axis=-1), table.sum(axis=-2)
     scores = _ratio(2 * np.diagonal(table, axis1=-2, axis2=-1), actual + called)
-    return _positive_or_mean(np.where(actual > 0, scores, np.nan), scored)
+    return np.where(actual > 0, scores, np.nan)[..., scored.asked]
 
 
 @classification_metric(
     "auroc",
+    label="AUROC",
+    by_class=True,
     summary="chance that a positive image is scored above a negative one (ties count half)",
     source="Hanley and McNeil 1982, Radiology 143; several classes: mean, one against the rest",
 )
-def auroc(scored: Scored, threshold: float | None) -> FloatArray:
-    """Return the area under the ROC curve; NaN if a class is absent. `threshold` is unused."""
+def auroc(scored: Scored) -> FloatArray:
+    """Return the area under the ROC curve of each class; NaN if it or the rest is absent."""
     kernels = [_auroc_kernel(is_class, score) for is_class, score in scored.one_vs_rest()]
-    return np.mean([scored.evaluate(kernel) for kernel in kernels], axis=0)
+    return np.stack([scored.evaluate(kernel) for kernel in kernels], axis=-1)
 
 
 @classification_metric(
@@ -154,28 +159,29 @@ def auroc(scored: Scored, threshold: float | None) -> FloatArray:
     summary="precision averaged over the steps of recall, without interpolation",
     source="Davis and Goadrich 2006, ICML; the sum over steps that scikit-learn uses",
 )
-def average_precision(scored: Scored, threshold: float | None) -> FloatArray:
-    """Return Σ (recall step × precision); NaN if the class is absent. `threshold` is unused."""
+def average_precision(scored: Scored) -> FloatArray:
+    """Return Σ (recall step × precision), mean over classes; NaN if one is absent."""
     kernels = [_precision_kernel(is_class, score) for is_class, score in scored.one_vs_rest()]
     return np.mean([scored.evaluate(kernel) for kernel in kernels], axis=0)
 
 
 @classification_metric(
     "ece",
+    label="ECE",
     summary="expected calibration error over 15 equal-width bins of probability",
     source="Naeini et al. 2015, AAAI; confidence of the predicted class: Guo et al. 2017, ICML",
     higher_is_better=False,
 )
-def ece(scored: Scored, threshold: float | None) -> FloatArray:
+def ece(scored: Scored) -> FloatArray:
     """Return Σ over bins of (share of images) · |mean probability − observed frequency|.
 
     Two classes: the probability of the positive class against the frequency of positives.
     More: the probability of the most probable class against how often it is right. Bins are
-    [0, 1/15), [1/15, 2/15), …, [14/15, 1]. `threshold` is unused.
+    [0, 1/15), [1/15, 2/15), …, [14/15, 1].
     """
     if scored.classes == 2:
-        confidence = scored.probabilities[:, scored.positive]
-        right = scored.truth == scored.positive
+        confidence = scored.probabilities[:, scored.asked[0]]
+        right = scored.truth == scored.asked[0]
     else:
         confidence = scored.probabilities.max(axis=1)
         right = scored.truth == scored.probabilities.argmax(axis=1)
@@ -189,13 +195,14 @@ def ece(scored: Scored, threshold: float | None) -> FloatArray:
 
 @classification_metric(
     "brier",
+    label="Brier score",
     summary="mean squared error of the probabilities",
     source="Brier 1950, Monthly Weather Review 78",
     higher_is_better=False,
     high=2.0,
 )
-def brier(scored: Scored, threshold: float | None) -> FloatArray:
-    """Return the mean squared error of the probabilities. `threshold` is unused.
+def brier(scored: Scored) -> FloatArray:
+    """Return the mean squared error of the probabilities.
 
     Two classes: (p − y)² of the positive class, in [0, 1]. More: the sum over classes, in
     [0, 2], which is Brier's own definition.
@@ -211,23 +218,8 @@ def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     return np.divide(numerator, denominator, out=out, where=np.asarray(denominator) > 0)
 
 
-def _confusion(scored: Scored, threshold: float | None) -> FloatArray:
-    classes = scored.classes
-    code = scored.truth * classes + scored.predicted(threshold)
-    one_hot = np.zeros((len(code), classes * classes))
-    one_hot[np.arange(len(code)), code] = 1.0
-    table = scored.evaluate(lambda weight: weight @ one_hot)
-    return table.reshape(*table.shape[:-1], classes, classes)
-
-
-def _recalls(scored: Scored, threshold: float | None) -> FloatArray:
-    table = _confusion(scored, threshold)
-    return _ratio(np.diagonal(table, axis1=-2, axis2=-1), table.sum(axis=-1))
-
-
-def _positive_or_mean(values: FloatArray, scored: Scored) -> FloatArray:
-    """Return the positive class's value of two classes, or the mean over more."""
-    return values[..., scored.positive] if scored.classes == 2 else values.mean(axis=-1)
+def _recalls(confusion: FloatArray) -> FloatArray:
+    return _ratio(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(axis=-1))
 
 
 def _tie_starts(ordered: FloatArray) -> NDArray[np.intp]:

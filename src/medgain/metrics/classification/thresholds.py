@@ -6,18 +6,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from medgain.metrics.base import FloatArray
-from medgain.metrics.classification.inputs import Scored, check_scored
+from medgain.metrics.classification.inputs import NEUTRAL_THRESHOLD, Scored, check_scored
 from medgain.runtime.errors import ConfigError, suggest
 
 RULES = ("youden", "half")
-NEUTRAL_THRESHOLD = 0.5
 
 
 def roc_points(
     truth: ArrayLike,
     probabilities: ArrayLike,
     *,
-    positive: int | None = 1,
+    positive: int,
     weights: ArrayLike | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return (false-positive rate, true-positive rate, threshold) from (0, 0) to (1, 1).
@@ -30,16 +29,16 @@ def roc_points(
     Args:
         truth: (N,) class codes.
         probabilities: (N, K) in [0, 1].
-        positive: code of the class to be found; None means 1.
+        positive: code of the class to be found.
         weights: None or (N,).
     """
-    return _roc(check_scored(truth, probabilities, positive, weights))
+    return _roc(check_scored(truth, probabilities, positive=positive, weights=weights), positive)
 
 
 def choose_threshold(
     truth: ArrayLike,
     probabilities: ArrayLike,
-    positive: int | None = 1,
+    positive: int,
     rule: str = "youden",
 ) -> float:
     """Return the threshold on the positive class's probability that `rule` finds best.
@@ -53,7 +52,7 @@ def choose_threshold(
     Args:
         truth: (N,) class codes of validation images, never of test images.
         probabilities: (N, K) in [0, 1].
-        positive: code of the positive class; None means 1.
+        positive: code of the positive class.
         rule: "youden" or "half".
 
     Raises:
@@ -62,10 +61,10 @@ def choose_threshold(
     """
     if rule not in RULES:
         raise ConfigError(f"unknown threshold rule '{rule}'", suggest(rule, RULES))
-    scored = check_scored(truth, probabilities, positive, None)
+    scored = check_scored(truth, probabilities, positive=positive)
     if rule == "half" or not len(scored.truth):
         return NEUTRAL_THRESHOLD
-    false_rate, true_rate, values = _roc(scored)
+    false_rate, true_rate, values = _roc(scored, positive)
     if len(values) < 3 or np.isnan(false_rate[0]) or np.isnan(true_rate[0]):
         return NEUTRAL_THRESHOLD
     # leave out both ends: everything negative, and everything positive
@@ -79,9 +78,9 @@ def choose_threshold(
     return float(middle[np.lexsort((np.abs(middle - NEUTRAL_THRESHOLD), -gap))[0]])
 
 
-def _roc(scored: Scored) -> tuple[FloatArray, FloatArray, FloatArray]:
-    is_class = scored.truth == scored.positive
-    score = scored.probabilities[:, scored.positive]
+def _roc(scored: Scored, code: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    is_class = scored.truth == code
+    score = scored.probabilities[:, code]
     weight = np.ones(len(score)) if scored.weights is None else scored.weights[0]
     order = np.argsort(-score, kind="stable")
     ordered = score[order]

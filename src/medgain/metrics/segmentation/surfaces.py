@@ -7,6 +7,8 @@ along the frame. Distances are Euclidean, between pixel centres, and exact.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -15,6 +17,15 @@ from medgain.metrics.base import FloatArray
 
 BoolArray = NDArray[np.bool_]
 PERCENTILE = 95.0
+
+
+@dataclass(frozen=True)
+class SurfaceScores:
+    """What the distances between outlines give, each (N, classes); NaN where undefined."""
+
+    hd95_px: FloatArray
+    boundary_f: FloatArray
+    hd95_mm: FloatArray
 
 
 def outlines(regions: BoolArray) -> BoolArray:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import update_wrapper
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from medgain.metrics.base import METRICS, FloatArray
-from medgain.metrics.segmentation.scores import (
-    check_masks,
-    check_spacing,
-    pixel_accuracy,
-    region_counts,
-    surface_values,
+from medgain.metrics.base import (
+    FloatArray,
+    Kind,
+    Metric,
+    MetricOptions,
+    add_metric,
+    metrics_of,
+    split_metric,
 )
+from medgain.metrics.segmentation.inputs import MaskPairs, check_masks
 from medgain.runtime.errors import DataError
+
+TASK: Kind = "segmentation"
 
 
 def segmentation_table(
@@ -27,8 +33,8 @@ def segmentation_table(
 ) -> pd.DataFrame:
     """Return every segmentation metric, one row per image, NaN where it is undefined.
 
-    Columns: "dice[CLASS]" for each class, then "iou[…]", "hd95[…]" (px), "boundary_f[…]", with
-    a known spacing "hd95_mm[…]", and "pixel_accuracy".
+    Columns, in the order of registration: "METRIC[CLASS]" for each class, or "METRIC" where it is
+    not measured by class. Metrics that need the pixels' size have none where it is unknown.
 
     Args:
         truth, predicted: (N, H, W) masks; value k is `mask_classes[k − 1]`, 0 the background.
@@ -41,22 +47,64 @@ def segmentation_table(
     classes = len(mask_classes)
     if not classes:
         raise DataError("there are no mask classes to score", "import the images with masks")
-    true, found = check_masks(truth, predicted, classes)
-    spacing = check_spacing(spacing_mm, len(true))
-    common, total = region_counts(true, found, classes)
-    with np.errstate(invalid="ignore"):
-        values = {"dice": 2 * common / total, "iou": common / (total - common)}
-    values |= surface_values(true, found, classes, spacing)
-    if spacing is None:
-        del values["hd95_mm"]
-    columns = {
-        f"{metric}[{name}]": table[:, position]
-        for metric, table in values.items()
-        for position, name in enumerate(mask_classes)
-    }
-    return pd.DataFrame(
-        columns | {"pixel_accuracy": pixel_accuracy(true, found, classes=classes)[:, 0]}
-    )
+    pairs = check_masks(truth, predicted, classes, spacing_mm)
+    columns: dict[str, FloatArray] = {}
+    for metric in metrics_of(TASK):
+        if metric.needs_spacing and pairs.spacing_mm is None:
+            continue
+        values = image_values(metric, pairs)
+        if metric.by_class:
+            columns |= {f"{metric.name}[{k}]": values[:, i] for i, k in enumerate(mask_classes)}
+        else:
+            columns[metric.name] = values
+    return pd.DataFrame(columns)
+
+
+def image_values(metric: Metric, pairs: MaskPairs) -> FloatArray:
+    """Return a metric of every image, (N, classes), or (N,) if it is not measured by class."""
+    values = np.asarray(metric.function(pairs), np.float64)
+    wanted = (len(pairs.truth), pairs.classes)[: 2 if metric.by_class else 1]
+    if values.shape != wanted:
+        raise DataError(
+            f"metric '{metric.name}' returned values of shape {values.shape}, not {wanted}",
+            "one per image, and by class one per image and foreground class",
+        )
+    return values
+
+
+class SegmentationMetric:
+    """A registered metric as a function of arrays; see `medgain.metrics.segmentation.scores`."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        update_wrapper(self, metric.function)
+        vars(self).pop("__wrapped__")  # help() shows the signature of the call, not the body's
+
+    def __call__(
+        self,
+        truth: ArrayLike,
+        predicted: ArrayLike,
+        *,
+        classes: int,
+        spacing_mm: ArrayLike | None = None,
+    ) -> FloatArray:
+        """Return the value of every image, (N, classes) or (N,)."""
+        return image_values(self.metric, check_masks(truth, predicted, classes, spacing_mm))
+
+
+def segmentation_metric(
+    name: str, *, summary: str, source: str, **options: Unpack[MetricOptions]
+) -> Callable[[Callable[[MaskPairs], FloatArray]], SegmentationMetric]:
+    """Return a decorator: a function of `MaskPairs` becomes a registered metric that can be called.
+
+    The function returns (N,), or with `by_class=True` (N, classes); NaN where it is undefined.
+    """
+
+    def decorate(function: Callable[[MaskPairs], FloatArray]) -> SegmentationMetric:
+        entry = add_metric(function, name, TASK, summary=summary, source=source, **options)
+        return SegmentationMetric(entry)
+
+    return decorate
 
 
 def summarise_segmentation(
@@ -100,10 +148,10 @@ def summarise_segmentation(
 
 def metric_columns(frame: pd.DataFrame) -> dict[str, list[str]]:
     """Return the columns that hold each segmentation metric: one, or one per class."""
-    known = {entry.name for entry in METRICS if entry.value.task == "segmentation"}
+    known = {metric.name for metric in metrics_of(TASK)}
     found: dict[str, list[str]] = {}
     for column in frame.columns:
-        metric = str(column).partition("[")[0]
+        metric, _ = split_metric(str(column))
         if metric in known:
             found.setdefault(metric, []).append(str(column))
     return found

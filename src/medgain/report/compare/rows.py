@@ -100,11 +100,11 @@ def score_rows(result: Block, feature: int = 0, label: str | None = None) -> Blo
     scale = DistanceScale([scores["kd"] for scores in scored])
     first = next(scope for _, scope in entries if "scores" in scope)
     null = [
-        (kind["name"], f"{figure(score['null'], score['null_sd'])}"
+        (metric["label"], f"{figure(score['null'], score['null_sd'])}"
          f" ± {figure(score['null_sd'], score['null_sd'])}")
-        for kind in result["kinds"]
-        if kind["key"] in SHOWN
-        for score in [first["scores"][kind["key"]]]
+        for metric in result["metrics"]
+        if metric["name"] in SHOWN
+        for score in [first["scores"][metric["name"]]]
     ]  # fmt: skip
     controls = {row["model"] for row in result["rows"] if row.get("control")}
     rows = []

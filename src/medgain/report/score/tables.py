@@ -33,25 +33,25 @@ def extractor_views(result: Block) -> list[Block]:
             {
                 "name": block["name"],
                 "facts": facts,
-                "scopes": [_scope(scope, result["kinds"]) for scope in block["scopes"]],
+                "scopes": [_scope(scope, result["metrics"]) for scope in block["scopes"]],
             }
         )
     return views
 
 
-def _scope(scope: Block, kinds: list[Block]) -> Block:
+def _scope(scope: Block, metrics: list[Block]) -> Block:
     title = "All images" if scope["label"] is None else f"Class {scope['label']}"
     if "scores" not in scope:
         return {"title": title, "reason": scope["reason"], "rows": [], "n": NONE}
     rows = []
-    for kind in kinds:
-        score = scope["scores"][kind["key"]]
+    for metric in metrics:
+        score = scope["scores"][metric["name"]]
         spread = score["null_sd"]
         rows.append(
             {
-                "name": kind["name"],
-                "lower": kind["lower_is_better"],
-                "summary": kind["summary"],
+                "name": metric["label"],
+                "lower": not metric["higher_is_better"],
+                "summary": metric["summary"],
                 "value": figure(score["value"], spread),
                 "interval": f"{figure(score['ci_low'], spread)} to"
                 f" {figure(score['ci_high'], spread)}",

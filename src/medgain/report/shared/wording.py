@@ -10,18 +10,6 @@ MINUS = "\u2212"
 NBSP = "\u00a0"
 THIN = "\u202f"  # narrow no-break space: keeps a number and its unit on one line
 VERDICTS = ("helps", "hurts", "equivalent", "no evidence")
-_NAMES = {
-    "auroc": "AUROC",
-    "f1": "F1",
-    "ece": "ECE",
-    "brier": "Brier score",
-    "dice": "Dice",
-    "iou": "IoU",
-    "hd95": "95 % Hausdorff distance",
-    "hd95_mm": "95 % Hausdorff distance in mm",
-    "boundary_f": "boundary F-score",
-}
-_HEADS = {"hd95": "HD95", "hd95_mm": "HD95", "boundary_f": "boundary F"}
 
 
 def number(value: Any) -> float | None:
@@ -131,26 +119,6 @@ def seconds(value: Any) -> str:
         return f"{whole // 60}{THIN}min {whole % 60:02d}{THIN}s"
     minutes = round(found / 60)
     return f"{minutes // 60:,}{THIN}h {minutes % 60:02d}{THIN}min"
-
-
-def metric_name(metric: str) -> str:
-    """Return a metric's name as it is written in the field: "dice[kidney]" → "kidney Dice"."""
-    base, owner = split_metric(metric)
-    name = _NAMES.get(base, base.replace("_", " "))
-    return f"{owner} {name}" if owner else name
-
-
-def metric_head(metric: str, unit: str = "") -> str:
-    """Return a metric's name for the head of a column: "HD95 (px)"."""
-    base, _ = split_metric(metric)
-    name = _HEADS.get(base) or metric_name(base)
-    return f"{name} ({unit})" if unit else name
-
-
-def split_metric(metric: str) -> tuple[str, str]:
-    """Return a metric and the class that it is of: "dice[kidney]" → ("dice", "kidney")."""
-    base, bracket, rest = metric.partition("[")
-    return (base, rest.removesuffix("]")) if bracket else (metric, "")
 
 
 def plural(value: Any, one: str, many: str | None = None) -> str:

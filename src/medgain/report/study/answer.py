@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from medgain.report.shared.metrics import metric_name
 from medgain.report.shared.wording import (
     MINUS,
     VERDICTS,
@@ -15,7 +16,6 @@ from medgain.report.shared.wording import (
     gain,
     interval,
     listing,
-    metric_name,
     number,
     p_relation,
     plural,

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from medgain.report.charts.svg import Style, nice_ticks, tick_text
-from medgain.report.shared.wording import metric_head, metric_name
+from medgain.report.shared.metrics import metric_head, metric_name
 from medgain.report.study.frame import Block, Frame
 from medgain.report.study.slices import colour
 from medgain.report.study.structures import case_scores, class_metrics
@@ -62,7 +62,6 @@ def _plot(frame: Frame, view: tuple[str, float], metric: str, name: str, code: i
         return None
     better_high = frame.higher_is_better(metric)
     axis = strip_axis(scores.to_numpy(np.float64).ravel(), better_high)
-    unit = frame.unit(metric)
     rows = []
     for arm in scores.columns:
         values = scores[arm].dropna().to_numpy(np.float64)
@@ -85,7 +84,7 @@ def _plot(frame: Frame, view: tuple[str, float], metric: str, name: str, code: i
         "name": name,
         "css": colour(code),
         "title": metric_name(f"{metric}[{name}]"),
-        "head": metric_head(metric, unit),
+        "head": metric_head(metric),
         "lower": not better_high,
         "rows": rows,
         "ruler": ruler(axis),

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from medgain.report.shared.wording import gain, metric_head, metric_name, number, score
+from medgain.report.shared.metrics import metric_head, metric_name
+from medgain.report.shared.wording import gain, number
 from medgain.report.study.frame import Block, Frame
 from medgain.report.study.slices import Case, Scene, case_name, most_contested, role_name, tile
 
@@ -106,7 +107,7 @@ def _figures(frame: Frame, case: Case, arm: str) -> list[tuple[str, str]]:
         values = rows[columns].head(1).to_numpy(np.float64).ravel()
         values = values[np.isfinite(values)]
         if len(values):
-            found.append((metric_head(metric), score(values.mean())))
+            found.append((metric_head(metric), frame.value(metric, values.mean())))
     return found
 
 

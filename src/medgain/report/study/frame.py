@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from medgain.metrics.base import split_metric
 from medgain.report.charts.svg import Style, arm_styles, swatch
-from medgain.report.shared.units import known_metric, metric_unit, metric_value
-from medgain.report.shared.wording import NONE, count, metric_name, share, split_metric
+from medgain.report.shared.metrics import known_metric, metric_name, metric_unit, metric_value
+from medgain.report.shared.wording import NONE, count, share
 from medgain.report.study.files import StudyFiles
 
 Block = dict[str, Any]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from medgain.metrics.base import split_metric
 from medgain.report.charts.curves import CurvePoint, learning_curve
 from medgain.report.charts.forest import ForestAxis, forest_axis, forest_ruler, forest_strip
+from medgain.report.shared.metrics import metric_name
 from medgain.report.shared.wording import (
     count,
     gain,
     interval,
-    metric_name,
     number,
     p_value,
     points,
     share,
-    split_metric,
     unit_name,
 )
 from medgain.report.study.answer import KINDS, SIGNS, primary_rows, worth_text

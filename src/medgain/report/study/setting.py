@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from medgain.report.shared.wording import amount, count, metric_name, number, plural, seconds, share
+from medgain.report.shared.metrics import metric_name
+from medgain.report.shared.wording import amount, count, number, plural, seconds, share
 from medgain.report.study.frame import Block, Frame
 
 _ON_LEAK = {"error": "refuse to run", "drop": "drop from training"}

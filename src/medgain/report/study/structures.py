@@ -7,18 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medgain.report.shared.wording import (
-    NONE,
-    count,
-    interval,
-    metric_head,
-    metric_name,
-    number,
-    plural,
-    points,
-    split_metric,
-    unit_name,
-)
+from medgain.metrics.base import split_metric
+from medgain.report.shared.metrics import metric_head, metric_name
+from medgain.report.shared.wording import NONE, count, interval, number, plural, points, unit_name
 from medgain.report.study.frame import Block, Frame
 from medgain.report.study.slices import colour
 
@@ -93,7 +84,7 @@ def metric_columns(frame: Frame, metrics: list[str]) -> list[Block]:
     """Return the heads of columns: name with unit, direction and meaning of each metric."""
     return [
         {
-            "name": metric_head(metric, frame.unit(metric)),
+            "name": metric_head(metric),
             "lower": not frame.higher_is_better(metric),
             "summary": frame.metric_line(metric),
         }
@@ -196,7 +187,7 @@ def _case_table(
         "name": name,
         "css": colour(code),
         "arms": [{"arm": arm, "swatch": frame.swatches[arm]} for arm in arms],
-        "beside": [metric_head(metric, frame.unit(metric)) for metric in list(found)[1:]],
+        "beside": [metric_head(metric) for metric in list(found)[1:]],
         "by": by,
         "left_out": count(len(chosen) - most) if len(chosen) > most else "",
         "rows": [

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from medgain.report.charts.curves import Line, line_chart
-from medgain.report.shared.wording import metric_name, score
+from medgain.report.shared.metrics import known_metric, metric_name
+from medgain.report.shared.wording import score
 from medgain.report.study.frame import Block, Frame
 
 _STEPS_SHOWN = 60
@@ -77,8 +78,10 @@ def mean_curves(
 def curve_name(name: str) -> str:
     """Return a curve's name in words: "val_loss" → "validation loss"."""
     words = {"val": "validation", "train": "training", "lr": "learning rate"}
-    parts = [words.get(part, part) for part in name.split("_")]
-    return " ".join(metric_name(part) if part in ("auroc", "f1", "iou") else part for part in parts)
+    part, _, measured = name.partition("_")
+    if known_metric(measured):
+        return f"{words.get(part, part)} {metric_name(measured)}"
+    return " ".join(words.get(word, word) for word in name.split("_"))
 
 
 def _floats(values: Any) -> np.ndarray | None:

@@ -8,16 +8,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from medgain.report.shared.units import metric_unit, metric_value
-from medgain.report.shared.wording import (
-    as_ascii,
-    metric_name,
-    number,
-    points,
-    share,
-    split_metric,
-    unit_name,
-)
+from medgain.metrics.base import split_metric
+from medgain.report.shared.metrics import metric_name, metric_unit, metric_value
+from medgain.report.shared.wording import as_ascii, number, points, share, unit_name
 
 _ARM_WIDTH, _MEAN_WIDTH, _GAIN_WIDTH = 22, 9, 10
 

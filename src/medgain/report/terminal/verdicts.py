@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from medgain.report.shared.units import metric_unit, metric_value
+from medgain.report.shared.metrics import metric_name, metric_unit, metric_value
 from medgain.report.shared.wording import (
     NONE,
     amount,
@@ -21,7 +21,6 @@ from medgain.report.shared.wording import (
     count,
     interval,
     listing,
-    metric_name,
     number,
     p_value,
     plural,

@@ -13,7 +13,7 @@ from typing import Any
 
 from medgain.generators.base import GENERATORS, Generator
 from medgain.generators.kinds.translation.pair import PairTranslator
-from medgain.imageset.imageset import ImageSet
+from medgain.imageset.imageset import ImageSet, positive_class
 from medgain.runtime.errors import ConfigError, suggest
 from medgain.study.plan.plan import Plan
 from medgain.study.plan.synthetic import Synthetic
@@ -85,9 +85,8 @@ def pair_settings(
     config = plan.generators[generator].config
     source, target = config.get("source"), config.get("target")
     if target is None:
-        positive = images.card.positive
         free = [name for name in learned if name != source]
-        target = positive if positive in free else free[-1]
+        target = positive_class(free, images.card.positive)
     return {"source": next(name for name in learned if name != target), "target": target}
 
 

@@ -11,8 +11,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from medgain.imageset.imageset import ImageSet
-from medgain.metrics import METRICS, choose_threshold, per_class_recall
+from medgain.imageset.imageset import ImageSet, positive_class
+from medgain.metrics import choose_threshold
+from medgain.metrics.classification.inputs import Scored, check_scored
+from medgain.metrics.classification.table import classification_scores, metric_value
 from medgain.runtime.device import resolve_precision
 from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
@@ -125,23 +127,17 @@ class ClassificationTask(Task):
     def score(
         self, predictions: np.ndarray, images: ImageSet, threshold: float | None
     ) -> Mapping[str, float]:
-        """Return every registered classification metric, and "recall[CLASS]" for each class.
+        """Return every registered classification metric, and "METRIC[CLASS]" of those by class.
 
         Args:
             predictions: probabilities (N, K), columns in the order of the images' classes.
             images: the images with their true labels.
             threshold: chosen on validation; None takes 0.5, or the most probable class.
         """
-        truth, positive = images.label_codes, images.positive_code
-        chosen: dict[str, Any] = {"positive": positive, "threshold": threshold}
-        scores = {
-            entry.name: float(entry.value.function(truth, predictions, **chosen))
-            for entry in METRICS
-            if entry.value.task == "classification" and entry.value.overall
-        }
-        recalls = per_class_recall(truth, predictions, **chosen)
-        names = [f"recall[{name}]" for name in images.classes]
-        return scores | dict(zip(names, map(float, recalls), strict=True))
+        scored = check_scored(
+            images.label_codes, predictions, positive=images.positive_code, threshold=threshold
+        )
+        return classification_scores(scored, images.classes)
 
     def per_image(
         self, predictions: np.ndarray, images: ImageSet, threshold: float | None
@@ -161,20 +157,8 @@ class ClassificationTask(Task):
         self, metric: str, frame: pd.DataFrame, weights: np.ndarray, card: Mapping[str, Any]
     ) -> NDArray[np.float64]:
         """Return a metric of `score` in each resample, (B,), computed anew from `per_image`."""
-        classes: list[str] = list(card["classes"])
-        positive = card.get("positive")
-        codes = pd.Categorical(frame["label"], categories=classes).codes
-        columns = [f"{PROBABILITY_PREFIX}{label}" for label in classes]
-        threshold = float(frame["threshold"].iloc[0])
-        name, bracket, rest = metric.partition("[")
-        values: NDArray[np.float64] = (per_class_recall if bracket else METRICS.get(name).function)(
-            np.asarray(codes, np.int64),
-            frame[columns].to_numpy(np.float64),
-            positive=classes.index(positive) if positive else len(classes) - 1,
-            threshold=None if np.isnan(threshold) else threshold,
-            weights=weights,
-        )
-        return values[:, classes.index(rest.removesuffix("]"))] if bracket else values
+        scored = scored_rows(frame, card, weights)
+        return metric_value(metric, scored, card["classes"])
 
     def _spec(self, images: ImageSet) -> ClassifierSpec:
         return ClassifierSpec(
@@ -205,6 +189,27 @@ class ClassificationTask(Task):
         return choose_threshold(
             validation.truth, predicted, model.spec.positive, self.config.threshold_rule
         )
+
+
+def scored_rows(
+    frame: pd.DataFrame, card: Mapping[str, Any], weights: np.ndarray | None = None
+) -> Scored:
+    """Return rows of `per_image` as metrics want them.
+
+    Args:
+        card: of the image set: `classes` and `positive` are read.
+        weights: None, or (B, N): how often each image is drawn in each resample.
+    """
+    classes = list(card["classes"])
+    codes = pd.Categorical(frame["label"], categories=classes).codes
+    threshold = float(frame["threshold"].iloc[0])
+    return check_scored(
+        np.asarray(codes, np.int64),
+        frame[[f"{PROBABILITY_PREFIX}{label}" for label in classes]].to_numpy(np.float64),
+        positive=classes.index(positive_class(classes, card.get("positive"))),
+        threshold=None if np.isnan(threshold) else threshold,
+        weights=weights,
+    )
 
 
 def check_training_data(data: TrainingData) -> None:

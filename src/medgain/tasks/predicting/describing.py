@@ -38,7 +38,7 @@ def write_description(folder: Path, outcome: Outcome, source: Path) -> None:
             str(code): name for code, name in enumerate(model.classes, start=1)
         }
         description["overlay_colours"] = legend(model.classes)
-    else:
+    elif model.positive is not None:
         description["threshold"] = model.result.threshold
         description["positive"] = model.classes[model.positive]
     description |= {

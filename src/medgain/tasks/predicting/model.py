@@ -27,14 +27,14 @@ class Predictor:
         kind: "segmentation" or "classification".
         name: the network's, such as "unet".
         classes: of images (classification) or of masks, without the background.
-        positive: code of the positive class (classification).
+        positive: code of the positive class (classification), else None.
     """
 
     folder: Path
     kind: str
     name: str
     classes: tuple[str, ...]
-    positive: int
+    positive: int | None
     takes: ModelInput
     task: Task
     result: FitResult
@@ -56,7 +56,7 @@ class Predictor:
             kind=kind,
             name=str(spec["model"]),
             classes=tuple(spec["mask_classes" if segments else "classes"]),
-            positive=int(spec.get("positive") or 0),
+            positive=None if segments else int(spec["positive"]),
             takes=ModelInput.from_config(config, str(folder)),
             task=task_class(task_class.Config(kind=kind)),
             result=result,

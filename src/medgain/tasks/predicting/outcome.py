@@ -103,7 +103,7 @@ def decision_rows(
     sources: Sequence[tuple[str, str]],
     probabilities: np.ndarray,
     classes: Sequence[str],
-    positive: int,
+    positive: int | None,
     threshold: float | None,
 ) -> Iterable[dict[str, Any]]:
     """Yield a row per image: the probability of each class, and the decision.
@@ -113,7 +113,7 @@ def decision_rows(
         threshold: two classes: "positive" is decided at or above it (0.5 if None).
     """
     for (source, name), row in zip(sources, probabilities, strict=True):
-        if len(classes) == 2:
+        if len(classes) == 2 and positive is not None:
             cut = 0.5 if threshold is None else threshold
             decided = positive if row[positive] >= cut else 1 - positive
         else:

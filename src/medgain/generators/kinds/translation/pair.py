@@ -18,7 +18,7 @@ from medgain.generators.kinds.translation.generator import (
 from medgain.generators.training.batches import TrainingData
 from medgain.generators.training.model import Trainable, TrainingConfig
 from medgain.generators.training.step import NOTHING, Given, Step
-from medgain.imageset.imageset import ImageSet
+from medgain.imageset.imageset import ImageSet, positive_class
 from medgain.runtime.errors import ConfigError, DataError, suggest
 
 FORTH, BACK = "generator", "inverse"
@@ -170,8 +170,7 @@ class PairTranslator(Translator):
         if config.source is not None or config.target is not None:
             target = config.target or next(name for name in labels if name != config.source)
         else:
-            positive = self.trained_on.positive
-            target = positive if positive is not None else labels[-1]
+            target = positive_class(labels, self.trained_on.positive)
         return next(name for name in labels if name != target), target
 
     def _remarks(self, real: ImageSet) -> list[str]:
