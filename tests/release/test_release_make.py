@@ -9,18 +9,23 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from medgain.imageset.imageset import Intensity
+from medgain.cli.main import app
+from medgain.imageset.imageset import ImageSet, Intensity
 from medgain.release import ReleaseRefused, make_release, verify_release
 from medgain.release.datasheet import Datasheet
 from medgain.release.fidelity import read_score
+from medgain.release.formats import FORMATS, FileFormat
+from medgain.release.wording import STATEMENTS
 from medgain.runtime.errors import ConfigError, DataError, MedgainError, StorageError
+from medgain.runtime.records import read_record, write_record
 from release_toys import HISTORY, PRIVATE_PATH, TRAIN_IDS, passing, score_values, synthetic
 
-FORMATS = ("png", "dicom", "nifti")
 SHAPES = [(8, 1), (16, 1), (8, 3)]
 
 
@@ -34,7 +39,7 @@ def files(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
-@pytest.mark.parametrize("file_format", FORMATS)
+@pytest.mark.parametrize("file_format", FORMATS.names())
 @pytest.mark.parametrize(("bits", "channels"), SHAPES)
 def test_every_format_keeps_every_pixel_and_verifies(tmp_path, file_format, bits, channels):
     images = synthetic(bits=bits, channels=channels, masks=True)
@@ -51,7 +56,7 @@ def test_the_content_has_one_fingerprint_in_all_formats(tmp_path):
         make_release(
             images, tmp_path / name, audit=passing(images), file_format=name
         ).datasheet.contents.content_fingerprint
-        for name in FORMATS
+        for name in FORMATS.names()
     }
     assert len(prints) == 1
 
@@ -83,7 +88,7 @@ def test_flagged_images_are_not_in_it(tmp_path):
     ).read_text("utf-8")
 
 
-@pytest.mark.parametrize("file_format", FORMATS)
+@pytest.mark.parametrize("file_format", FORMATS.names())
 def test_nothing_private_is_anywhere_in_it(tmp_path, file_format):
     """Ids and paths of training images, seeds, groups and columns: in no byte of any file."""
     images = synthetic(masks=True, groups=[f"patient-{i // 2}" for i in range(6)])
@@ -171,7 +176,7 @@ def test_groups_and_splits_are_numbers_and_known_words(tmp_path):
 def test_unicode_and_hostile_class_names_survive(tmp_path):
     classes = ("gesund äöü ☃", 'a,"b"\n../../etc', "肺炎|<b>")
     images = synthetic(classes=classes, card={"name": "生成 «x» #1 | `y`"})
-    for file_format in FORMATS:
+    for file_format in FORMATS.names():
         release = make_release(
             images, tmp_path / f"ö {file_format}", audit=passing(images), file_format=file_format
         )
@@ -287,6 +292,100 @@ def test_pydicom_reads_what_was_drawn_and_that_it_is_synthetic(tmp_path, bits, c
     assert [dataset.InstanceNumber for dataset in found] == [1, 2, 1, 2, 3, 1]
 
 
+WINDOWS = [  # bits, scale, offset, lowest and highest stored value, window centre and width
+    (8, 2.0, -1000.0, 10, 210, -779.5, 401.0),  # -980 to -580 HU
+    (8, 1.0, 0.0, 0, 255, 128.0, 256.0),
+    (16, 0.5, -1024.0, 1000, 5000, 476.5, 2001.0),  # -524 to 1476 HU
+    (16, 1.0, 0.0, 0, 4095, 2048.0, 4096.0),
+]
+
+
+@pytest.mark.parametrize(("bits", "scale", "offset", "low", "high", "centre", "width"), WINDOWS)
+def test_a_dicom_window_shows_the_stored_picture_from_black_to_white(
+    tmp_path, bits, scale, offset, low, high, centre, width
+):
+    pydicom = pytest.importorskip("pydicom")
+    unit = Intensity(scale=scale, offset=offset, unit="HU")
+    ramp = np.linspace(low, high, 63).round().astype(np.uint8 if bits == 8 else np.uint16)
+    images = synthetic(1, bits=bits, card={"intensity": unit})
+    images = ImageSet.from_arrays(
+        ramp.reshape(1, 9, 7, 1), labels=["normal"], sources=["dcgan"], card=images.card
+    )
+    release = released(tmp_path, images, file_format="dicom")
+    dataset = pydicom.dcmread(release.folder / "images/image-000001.dcm")
+    assert (float(dataset.WindowCenter), float(dataset.WindowWidth)) == (centre, width)
+    stored = dataset.pixel_array.astype(float)
+    values = pydicom.pixels.apply_modality_lut(dataset.pixel_array, dataset)
+    np.testing.assert_allclose(values, stored * scale + offset)
+    picture = (stored - low) / (high - low)
+    by_standard = (values - (centre - 0.5)) / (width - 1) + 0.5  # PS3.3 C.11.2.1.2.1, LINEAR
+    np.testing.assert_allclose(by_standard.clip(0, 1), picture, atol=1e-12)
+    shown = pydicom.pixels.apply_voi_lut(values, dataset)
+    shown = (shown - shown.min()) / (shown.max() - shown.min())
+    np.testing.assert_allclose(shown, picture, atol=1e-6)
+
+
+def test_8_bits_without_a_unit_are_shown_as_stored(tmp_path):
+    pydicom = pytest.importorskip("pydicom")
+    images = synthetic()
+    release = released(tmp_path, images, file_format="dicom")
+    dataset = pydicom.dcmread(release.folder / "images/image-000001.dcm")
+    assert "WindowCenter" not in dataset and "RescaleSlope" not in dataset
+    np.testing.assert_array_equal(dataset.pixel_array, images.images[0, :, :, 0])
+
+
+class RawFormat(FileFormat):
+    """Made up: arrays, behind the statement."""
+
+    suffix: ClassVar[str] = ".raw"
+    mask_suffix: ClassVar[str] = ".raw"
+    media_type: ClassVar[str] = "application/x-raw"
+    mask_media_type: ClassVar[str] = "application/x-raw"
+    sentence: ClassVar[str] = "Arrays behind a statement."
+    loading: ClassVar[str] = "open('images/image-000001.raw')"
+
+    def write_image(self, path, pixels, context):
+        with path.open("wb") as file:
+            file.write(f"{context.release.statement}\n".encode())
+            np.save(file, pixels)
+
+    def read_image(self, path):
+        with path.open("rb") as file:
+            file.readline()
+            return np.load(file)
+
+    write_mask, read_mask = write_image, read_image
+
+    def problems(self, path, origin):
+        start = path.read_bytes()[:100]
+        return [] if start.startswith(STATEMENTS[origin].encode()) else ["it says nothing"]
+
+
+def test_a_new_format_is_one_class_and_reaches_command_readme_croissant_and_verification(
+    tmp_path, monkeypatch
+):
+    FORMATS.names()
+    monkeypatch.setattr(FORMATS, "_entries", dict(FORMATS._entries))
+    FORMATS.register("raw", summary="arrays, made up", source="this test")(RawFormat)
+    listed = CliRunner().invoke(app, ["list", "formats", "--json"], catch_exceptions=False)
+    assert {"name": "raw", "summary": "arrays, made up", "source": "this test"} in json.loads(
+        listed.stdout
+    )
+    images = synthetic(masks=True)
+    images.save(tmp_path / "set")
+    write_record(tmp_path / "audit.json", passing(images))
+    words = ["release", str(tmp_path / "set"), "--audit", str(tmp_path / "audit.json")]
+    words += ["--out", str(tmp_path / "out"), "--format", "raw"]
+    CliRunner().invoke(app, words, catch_exceptions=False)
+    assert verify_release(tmp_path / "out").problems == []
+    assert "Arrays behind a statement." in (tmp_path / "out" / "README.md").read_text("utf-8")
+    sheet = read_record(tmp_path / "out" / "datasheet.json", Datasheet)
+    assert sheet.contents.file_format == "raw"
+    described = json.loads((tmp_path / "out" / "croissant.json").read_text("utf-8"))
+    kinds = {one["@id"]: one["encodingFormat"] for one in described["distribution"]}
+    assert kinds["images"] == kinds["masks"] == "application/x-raw"
+
+
 def test_uids_are_new_in_every_release(tmp_path):
     pydicom = pytest.importorskip("pydicom")
     images, seen = synthetic(2), set()
@@ -354,7 +453,7 @@ def test_nibabel_reads_what_was_drawn(tmp_path, bits, channels):
         np.testing.assert_array_equal(np.asarray(mask.dataobj)[..., 0].T, images.masks[number - 1])
 
 
-@pytest.mark.parametrize("file_format", FORMATS)
+@pytest.mark.parametrize("file_format", FORMATS.names())
 def test_datasets_loads_it_in_one_line(tmp_path, monkeypatch, file_format):
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     with warnings.catch_warnings():
@@ -380,7 +479,7 @@ def test_datasets_loads_it_in_one_line(tmp_path, monkeypatch, file_format):
         np.testing.assert_array_equal(np.stack(masks), images.masks)
 
 
-@pytest.mark.parametrize("file_format", FORMATS)
+@pytest.mark.parametrize("file_format", FORMATS.names())
 def test_croissant_is_valid_and_its_records_load(tmp_path, file_format):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -10,23 +10,22 @@ import pytest
 
 from medgain.release import make_release, verify_release
 from medgain.release.checksums import write_checksums
+from medgain.release.formats import FORMATS
 from medgain.release.formats.png import chunks, encode
 from medgain.runtime.errors import DataError
 from release_toys import passing, synthetic
-
-FORMATS = ("png", "dicom", "nifti")
 
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory):
     folder = tmp_path_factory.mktemp("originals")
     images = synthetic(masks=True)
-    for name in FORMATS:
+    for name in FORMATS.names():
         make_release(images, folder / name, audit=passing(images), file_format=name)
     return folder
 
 
-@pytest.fixture(params=FORMATS)
+@pytest.fixture(params=FORMATS.names())
 def release(request, originals, tmp_path):
     return shutil.copytree(originals / request.param, tmp_path / request.param)
 
@@ -174,8 +173,8 @@ def test_what_is_no_release_is_named(tmp_path):
         ({"contents__images": 5}, "6 rows, but 5 images"),
         ({"contents__classes": {"normal": 6}}, "the classes are not those"),
         ({"origin": "phantom"}, "origin is not 'phantom'"),
-        ({"origin": "real"}, "datasheet.json: origin"),
-        ({"patient": "x"}, "datasheet.json: patient"),
+        ({"origin": "real"}, "datasheet.json: it is not of this version's format: origin"),
+        ({"patient": "x"}, "datasheet.json: it is not of this version's format: patient"),
         ({"title": "another"}, "README.md: does not say what datasheet.json says"),
         (
             {"audit": None, "risk_accepted": {"refused_because": ["x"], "reason": " "}},

@@ -16,6 +16,7 @@ KINDS = {
     "metrics": ("medgain.metrics.base", "METRICS"),
     "detectors": ("medgain.cleaning.detectors", "DETECTORS"),
     "layouts": ("medgain.importing.layouts", "LAYOUTS"),
+    "formats": ("medgain.release.formats", "FORMATS"),
     "tasks": ("medgain.tasks.base", "TASKS"),
     "executors": ("medgain.study.executors", "EXECUTORS"),
 }

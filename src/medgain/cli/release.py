@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -47,7 +47,7 @@ def make(
         typer.Option(help="The set's score, for the datasheet: its folder, or score.json."),
     ] = None,
     file_format: Annotated[
-        Literal["png", "dicom", "nifti"], typer.Option("--format", help="How images are stored.")
+        str, typer.Option("--format", help="A name from `medgain list formats`.")
     ] = "png",
     licence: Annotated[
         str | None,

@@ -48,8 +48,8 @@ def croissant(
         _files("images", f"images/*{file_format.suffix}", file_format.media_type),
     ]
     if sheet.contents.masks:
-        kind = "image/png" if file_format.mask_suffix == ".png" else file_format.media_type
-        distribution.append(_files("masks", f"masks/*{file_format.mask_suffix}", kind))
+        pattern = f"masks/*{file_format.mask_suffix}"
+        distribution.append(_files("masks", pattern, file_format.mask_media_type))
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",

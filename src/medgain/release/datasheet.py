@@ -6,32 +6,37 @@ to what a set of generated images can answer.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from medgain.assess.audit.result import AuditResult, Interval
+from medgain.assess.audit.verdict import Verdict
 from medgain.imageset.imageset import ImageSet, Intensity
 from medgain.release import wording
 from medgain.release.fidelity import Fidelity
+from medgain.release.formats import FORMATS
 from medgain.release.gate import Clearance
 from medgain.release.licences import LICENCES, conflicts
 from medgain.release.privacy import LEFT_OUT, looks_like_path, without, without_paths
+from medgain.runtime.records import Record
 from medgain.runtime.version import __version__
 
-FORMAT_VERSION = 1
+DATASHEET = "datasheet.json"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+def _known_format(name: str) -> str:
+    if name not in FORMATS:
+        raise ValueError(f"unknown format '{name}'")
+    return name
 
 
-class Contents(_Part):
+class Contents(Record):
     """What lies in the folder."""
 
     images: int = Field(ge=1)
     left_out: int = Field(ge=0)
-    file_format: Literal["png", "dicom", "nifti"]
+    file_format: Annotated[str, AfterValidator(_known_format)]
     height_px: int
     width_px: int
     channels: Literal[1, 3]
@@ -45,22 +50,22 @@ class Contents(_Part):
     content_fingerprint: str
 
 
-class GeneratorUsed(_Part):
+class GeneratorUsed(Record):
     """A generator, and what it learned from; no id, path or single image of it."""
 
     name: str
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = Field(default_factory=dict)
     trained_kimg: float | None = None
     training_set: str
     training_images: int | None = None
-    training_classes: list[str] = []
+    training_classes: list[str] = Field(default_factory=list)
     training_fingerprint: str = ""
 
 
-class Audited(_Part):
+class Audited(Record):
     """The audit's outcome, without the images that it names."""
 
-    verdict: Literal["pass", "review", "fail"]
+    verdict: Verdict
     rule: str
     reasons: list[str]
     notes: list[str]
@@ -78,14 +83,14 @@ class Audited(_Part):
     training_matches: bool | None
 
 
-class RiskAccepted(_Part):
+class RiskAccepted(Record):
     """Why the set was released although something spoke against it."""
 
     refused_because: list[str] = Field(min_length=1)
     reason: str = Field(min_length=1)
 
 
-class Licence(_Part):
+class Licence(Record):
     """Under what terms the release may be used."""
 
     id: str
@@ -94,10 +99,10 @@ class Licence(_Part):
     remarks: list[str]
 
 
-class Datasheet(_Part):
+class Datasheet(Record):
     """Everything that is said about a release; `README.md` says the same in words."""
 
-    format_version: int = FORMAT_VERSION
+    format: Literal[1] = 1
     title: str
     statement: str
     origin: Literal["synthetic", "phantom"]
@@ -163,7 +168,14 @@ def describe(
         risk_accepted=risk,
         intended_use=wording.INTENDED,
         not_intended=wording.NOT_INTENDED,
-        limits=wording.limits(origin, contents, audit, fidelity is not None, risk is not None),
+        limits=wording.limits(
+            origin,
+            masks=contents.masks,
+            scored=fidelity is not None,
+            verdict=audit.verdict if audit else None,
+            training_matches=audit.training_matches if audit else None,
+            forced=risk is not None,
+        ),
         licence=Licence(
             id=licence,
             url=LICENCES.get(licence),

@@ -26,7 +26,7 @@ class Clearance:
 
     @property
     def forced(self) -> bool:
-        """Whether the set is released in spite of obstacles."""
+        """Whether the set is released although something stands against it."""
         return bool(self.obstacles)
 
 

@@ -15,18 +15,26 @@ from medgain.assess.audit.result import AuditResult
 from medgain.imageset.imageset import ImageSet, content_hash
 from medgain.release.checksums import write_checksums
 from medgain.release.croissant import CROISSANT, croissant
-from medgain.release.datasheet import Contents, Datasheet, describe, generators_used, public
+from medgain.release.datasheet import (
+    DATASHEET,
+    Contents,
+    Datasheet,
+    describe,
+    generators_used,
+    public,
+)
 from medgain.release.fidelity import Fidelity
 from medgain.release.formats import FileFormat, ImageContext, ReleaseContext, open_format
 from medgain.release.gate import Clearance, ReleaseRefused, clear
 from medgain.release.licences import resolve_licence
 from medgain.release.privacy import LEFT_OUT, find_private, private_texts
-from medgain.release.readme import DATASHEET, README, render
+from medgain.release.readme import README, render
 from medgain.release.table import METADATA, ContentFingerprint, Row, columns, plan_rows, write_table
 from medgain.release.wording import STATEMENTS
 from medgain.runtime.errors import DataError, MedgainError
 from medgain.runtime.files import atomic_folder, write_json
 from medgain.runtime.progress import progress
+from medgain.runtime.records import write_record
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ def make_release(
     Args:
         out: the new folder; atomic: it is there whole or not at all.
         audit: of exactly this set (`medgain.assess.audit.result.read_audit`); phantoms need none.
-        file_format: "png", "dicom" or "nifti".
+        file_format: a name of `medgain.release.formats.FORMATS`.
         licence: SPDX identifier; by default the set's own.
         fidelity: what a score found (`medgain.release.fidelity.read_score`).
         accept_risk: why it is released without a passing audit; stands in the datasheet.
@@ -90,7 +98,7 @@ def make_release(
     rows = plan_rows(image_set, clearance.keep, writer.suffix, writer.mask_suffix)
     with atomic_folder(out, overwrite=overwrite) as folder:
         fingerprint = _write_images(folder, image_set, clearance.keep, rows, writer, context)
-        contents = _contents(image_set, clearance, rows, writer, fingerprint)
+        contents = _contents(image_set, clearance, rows, file_format, fingerprint)
         sheet = describe(
             image_set,
             clearance,
@@ -103,7 +111,7 @@ def make_release(
             private=private,
         )
         write_table(folder / METADATA, rows, origin)
-        write_json(folder / DATASHEET, sheet.model_dump(mode="json"))
+        write_record(folder / DATASHEET, sheet)
         (folder / README).write_text(render(sheet, writer), encoding="utf-8")
         write_json(folder / CROISSANT, croissant(folder, sheet, writer, columns(rows)))
         _refuse_private(folder, rows, private)
@@ -172,7 +180,7 @@ def _contents(
     image_set: ImageSet,
     clearance: Clearance,
     rows: Sequence[Row],
-    writer: FileFormat,
+    file_format: str,
     fingerprint: str,
 ) -> Contents:
     labels = [row.label for row in rows]
@@ -185,7 +193,7 @@ def _contents(
     return Contents(
         images=len(rows),
         left_out=len(image_set) - len(clearance.keep),
-        file_format=cast(Literal["png", "dicom", "nifti"], writer.name),
+        file_format=file_format,
         height_px=height,
         width_px=width,
         channels=cast(Literal[1, 3], image_set.channels),

@@ -9,12 +9,11 @@ import yaml
 from medgain.assess.audit.result import Interval
 from medgain.release.checksums import CHECKSUMS
 from medgain.release.croissant import CROISSANT
-from medgain.release.datasheet import Audited, Datasheet, GeneratorUsed
+from medgain.release.datasheet import DATASHEET, Audited, Datasheet, GeneratorUsed
 from medgain.release.formats import FileFormat
 from medgain.release.table import METADATA
 
 README = "README.md"
-DATASHEET = "datasheet.json"
 
 
 def render(sheet: Datasheet, file_format: FileFormat) -> str:
@@ -39,7 +38,7 @@ def render(sheet: Datasheet, file_format: FileFormat) -> str:
 def front_matter(sheet: Datasheet, file_format: FileFormat) -> str:
     """Return the YAML header: licence, tags, and which files make up the data set."""
     paths = [METADATA]
-    if file_format.name != "dicom":  # `datasets` has no reader for it: it loads the table
+    if file_format.loaded_by_datasets:
         paths.append(f"images/*{file_format.suffix}")
         paths += [f"masks/*{file_format.mask_suffix}"] if sheet.contents.masks else []
     known = sheet.licence.url is not None
@@ -88,14 +87,9 @@ def _contents(sheet: Datasheet, file_format: FileFormat) -> str:
 
 
 def _loading(file_format: FileFormat) -> str:
-    code = {
-        "png": 'from datasets import load_dataset\nimages = load_dataset("THIS_FOLDER")["train"]',
-        "nifti": 'from datasets import load_dataset\nimages = load_dataset("THIS_FOLDER")["train"]',
-        "dicom": 'import pydicom\npixels = pydicom.dcmread("images/image-000001.dcm").pixel_array',
-    }[file_format.name]
     return (
-        f"```python\n{code}\n```\n\n`{METADATA}` holds a row per image; `{CROISSANT}` describes the"
-        " same for programs that read Croissant."
+        f"```python\n{file_format.loading}\n```\n\n`{METADATA}` holds a row per image;"
+        f" `{CROISSANT}` describes the same for programs that read Croissant."
     )
 
 

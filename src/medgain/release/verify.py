@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from medgain.release.checksums import CHECKSUMS, file_sha256, read_checksums
 from medgain.release.croissant import CROISSANT
-from medgain.release.datasheet import Datasheet
+from medgain.release.datasheet import DATASHEET, Datasheet
 from medgain.release.formats import FileFormat, open_format
 from medgain.release.licences import recognise
-from medgain.release.readme import DATASHEET, README, render
+from medgain.release.readme import README, render
 from medgain.release.table import METADATA, ContentFingerprint, read_table
 from medgain.release.wording import STATEMENTS
 from medgain.runtime.errors import DataError, MedgainError
 from medgain.runtime.files import read_json
+from medgain.runtime.records import parse_record
 from medgain.runtime.version import __version__
 
 OWN_FILES = (README, DATASHEET, CROISSANT, METADATA)
@@ -92,11 +92,7 @@ def _files(folder: Path, listed: dict[str, str]) -> list[str]:
 
 def _datasheet(folder: Path) -> tuple[Datasheet | None, list[str]]:
     try:
-        return Datasheet.model_validate(read_json(folder / DATASHEET)), []
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the whole"
-        return None, [f"{DATASHEET}: {key}: {first['msg'].lower()}"]
+        return parse_record(read_json(folder / DATASHEET), Datasheet, "it"), []
     except (MedgainError, OSError) as error:
         return None, [f"{DATASHEET}: {getattr(error, 'problem', error)}"]
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from medgain.release.datasheet import Audited, Contents
+from medgain.assess.audit.verdict import Verdict
 
 STATEMENTS = {
     "synthetic": "Synthetic images: drawn by a generator, not taken of any patient. Not for"
@@ -27,9 +24,24 @@ NOT_INTENDED = [
 
 
 def limits(
-    origin: str, contents: Contents, audit: Audited | None, scored: bool, forced: bool
+    origin: str,
+    *,
+    masks: bool,
+    scored: bool,
+    verdict: Verdict | None,
+    training_matches: bool | None,
+    forced: bool,
 ) -> list[str]:
-    """Return what a user of the release has to bear in mind."""
+    """Return what a user of the release has to bear in mind.
+
+    Args:
+        origin: "synthetic" or "phantom".
+        masks: whether there are masks.
+        scored: whether the set's fidelity was measured.
+        verdict: of the audit; None where there is none.
+        training_matches: whether the audit compared with the recorded training set, if known.
+        forced: whether the set was released although it was not cleared.
+    """
     found = []
     if origin == "synthetic":
         found.append(
@@ -44,7 +56,7 @@ def limits(
         found.append(
             "Phantoms are simple drawings: far easier to tell apart than patients' images."
         )
-    if contents.masks and origin == "synthetic":
+    if masks and origin == "synthetic":
         found.append("Masks were not drawn or checked by a reader.")
     found.append(
         "Pixel size, orientation and position in the body are unknown: nothing can be measured in"
@@ -52,23 +64,26 @@ def limits(
     )
     if origin == "synthetic" and not scored:
         found.append("How close the images come to real ones (fidelity) was not measured.")
-    if audit is not None:
+    if verdict is not None:
         found.append(
             "The audit looks for near-copies of training images at the size given here. That it"
             " passed is evidence that no image was memorised, not proof."
-            if audit.verdict == "pass"
+            if verdict == "pass"
             else "The audit did not pass: some images may resemble patients' images closely."
         )
     elif origin == "synthetic":
         found.append(
             "No audit covers this set: images may resemble those of patients in the training data."
         )
-    if audit is not None and audit.training_matches is False:
+    if training_matches is False:
         found.append(
             "The audit compared with a set that is not exactly what the generator was trained on"
             " (the fingerprints differ); that it contains the training images is the publisher's"
             " word."
         )
     if forced:
-        found.append("This set was released in spite of what spoke against it; see below.")
+        found.append(
+            "This set was not cleared for release; its publisher released it at their own risk, see"
+            " below."
+        )
     return found

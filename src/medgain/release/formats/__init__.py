@@ -1,18 +1,14 @@
-"""File formats of a release. Each writes and reads single images, and checks its own statement."""
+"""File formats of a release. A module here registers its own; there is no list to edit.
+
+Each format writes and reads single images, and checks its own statement.
+"""
 
 from __future__ import annotations
 
 from medgain.release.formats.base import FileFormat, ImageContext, ReleaseContext
-from medgain.release.formats.dicom import DicomFormat
-from medgain.release.formats.nifti import NiftiFormat
-from medgain.release.formats.png import PngFormat
-from medgain.runtime.errors import ConfigError, suggest
+from medgain.runtime.registry import Registry
 
-FORMATS: dict[str, type[FileFormat]] = {
-    "png": PngFormat,
-    "dicom": DicomFormat,
-    "nifti": NiftiFormat,
-}
+FORMATS: Registry[type[FileFormat]] = Registry("format", "medgain.release.formats")
 
 
 def open_format(name: str) -> FileFormat:
@@ -21,9 +17,7 @@ def open_format(name: str) -> FileFormat:
     Raises:
         ConfigError: no such format, or the package that it needs is not installed.
     """
-    if name not in FORMATS:
-        raise ConfigError(f"unknown format '{name}'", suggest(name, FORMATS))
-    return FORMATS[name]()
+    return FORMATS.get(name)()
 
 
 __all__ = ["FORMATS", "FileFormat", "ImageContext", "ReleaseContext", "open_format"]

@@ -44,13 +44,26 @@ class ImageContext:
 
 
 class FileFormat(ABC):
-    """Writes and reads the images of one release; a new instance for every release."""
+    """Writes and reads the images of one release; a new instance for every release.
 
-    name: ClassVar[str]
+    Attributes:
+        suffix, mask_suffix: of the files' names, with the dot.
+        media_type, mask_media_type: of the files.
+        sentence: what the README says of the format.
+        loading: Python code that loads the release, for the README.
+        loaded_by_datasets: whether Hugging Face's `datasets` reads such files; where it does not,
+            it loads the table alone.
+    """
+
     suffix: ClassVar[str]
     mask_suffix: ClassVar[str]
     media_type: ClassVar[str]
+    mask_media_type: ClassVar[str]
     sentence: ClassVar[str]
+    loading: ClassVar[str] = (
+        'from datasets import load_dataset\nimages = load_dataset("THIS_FOLDER")["train"]'
+    )
+    loaded_by_datasets: ClassVar[bool] = True
 
     def check_supported(self, channels: int, bits: int) -> None:  # noqa: B027 (most take all)
         """Raise `ConfigError` if such images can't be written."""

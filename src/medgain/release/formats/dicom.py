@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from medgain.release.formats import FORMATS
 from medgain.release.formats.base import FileFormat, ImageContext, ReleaseContext
 from medgain.release.formats.png import decode, encode, png_problems, with_statement
 from medgain.runtime.errors import ConfigError
@@ -44,18 +45,28 @@ EMPTY = (
 )
 
 
+@FORMATS.register(
+    "dicom",
+    summary="Secondary Capture, uncompressed; masks beside as PNG",
+    source="DICOM PS3.3, Secondary Capture and SOP Common",
+)
 class DicomFormat(FileFormat):
     """Secondary Capture; one made-up patient, study and series for each group. Masks are PNG."""
 
-    name: ClassVar[str] = "dicom"
     suffix: ClassVar[str] = ".dcm"
     mask_suffix: ClassVar[str] = ".png"
     media_type: ClassVar[str] = "application/dicom"
+    mask_media_type: ClassVar[str] = "image/png"
     sentence: ClassVar[str] = (
         "DICOM Secondary Capture, uncompressed. Synthetic Data (0008,001C) is YES, Conversion Type"
         " SYN, Image Type DERIVED\\SECONDARY; patient names begin with SYNTHETIC; UIDs are new."
         " Masks lie beside as PNG."
     )
+
+    loading: ClassVar[str] = (
+        'import pydicom\npixels = pydicom.dcmread("images/image-000001.dcm").pixel_array'
+    )
+    loaded_by_datasets: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._pydicom = _pydicom()
@@ -221,8 +232,9 @@ def _put_pixels(dataset: Any, pixels: np.ndarray, release: ReleaseContext) -> No
         dataset.RescaleIntercept = f"{intensity.offset:.10g}"
         dataset.RescaleSlope = f"{intensity.scale:.10g}"
         dataset.RescaleType = "HU" if intensity.unit == "HU" else "US"
-        dataset.WindowCenter = f"{(low + high) / 2:.10g}"
-        dataset.WindowWidth = f"{max(abs(high - low), 1):.10g}"
+        # from black at the lowest to white at the highest value (PS3.3 C.11.2.1.2.1, LINEAR)
+        dataset.WindowCenter = f"{(low + high) / 2 + 0.5:.10g}"
+        dataset.WindowWidth = f"{abs(high - low) + 1:.10g}"
     data = np.ascontiguousarray(pixels, dtype=f"<u{bits // 8}").tobytes()
     dataset.add_new("PixelData", "OB" if bits == 8 else "OW", data + b"\x00" * (len(data) % 2))
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from medgain.imageset.imageset import Intensity
+from medgain.release.formats import FORMATS
 from medgain.release.formats.base import FileFormat, ImageContext
 from medgain.runtime.errors import ConfigError
 
@@ -21,13 +22,18 @@ _SLOPE_OFFSET = 112  # of scl_slope and scl_inter, two float32, in a NIfTI-1 hea
 _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 
 
+@FORMATS.register(
+    "nifti",
+    summary="NIfTI-1, gzip-compressed, one file per image",
+    source="Cox et al. 2004, A (sort of) new image data format standard: NIfTI-1",
+)
 class NiftiFormat(FileFormat):
     """gzip-compressed NIfTI-1; the first axis is x (columns), the second y (rows, downwards)."""
 
-    name: ClassVar[str] = "nifti"
     suffix: ClassVar[str] = ".nii.gz"
     mask_suffix: ClassVar[str] = ".nii.gz"
     media_type: ClassVar[str] = "application/gzip"
+    mask_media_type: ClassVar[str] = "application/gzip"
     sentence: ClassVar[str] = (
         "NIfTI-1, one file of (width, height, 1) per image: the first axis runs along a row. The"
         " affine is the identity and the unit unknown: neither says anything about size or place."

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from medgain.release.formats import FORMATS
 from medgain.release.formats.base import FileFormat, ImageContext
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -30,13 +31,18 @@ _XMP = (
 )
 
 
+@FORMATS.register(
+    "png",
+    summary="8 or 16 bits, grey or colour, lossless",
+    source="ISO/IEC 15948; IPTC Digital Source Type",
+)
 class PngFormat(FileFormat):
     """PNG with a text chunk and IPTC's Digital Source Type (as XMP)."""
 
-    name: ClassVar[str] = "png"
     suffix: ClassVar[str] = ".png"
     mask_suffix: ClassVar[str] = ".png"
     media_type: ClassVar[str] = "image/png"
+    mask_media_type: ClassVar[str] = "image/png"
     sentence: ClassVar[str] = (
         "PNG, lossless. Each file says that it is synthetic, in a text field and in IPTC's Digital"
         " Source Type."
