@@ -23,7 +23,7 @@ from scipy.ndimage import gaussian_filter
 
 from medgain.augment.policy import resolve_policy
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.run import build_generator, training_part
+from medgain.generators.run import new_generator, training_part
 from medgain.generators.training.grids import save_beside
 from medgain.imageset.imageset import ImageSet
 from medgain.imageset.splits import split_validation
@@ -72,7 +72,7 @@ def main() -> None:
     settings = parse_overrides(options.settings).get("config", {})
     if options.model != "stargan":
         settings |= {"source": options.source, "target": options.target}
-    generator = build_generator(options.model, settings, per_class=False)
+    generator, _ = new_generator(options.model, settings, train)
     folder = options.out / "run"
     context = FitContext(options.seed, folder, device, resume=False, quiet=True)
     report = generator.fit(train, Budget(kimg=options.kimg, minutes=options.minutes), context)

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from medgain.assess.compare import worker as compare_worker
-from medgain.assess.compare.parts import Protocol, check_models, divide, new_generator
+from medgain.assess.compare.parts import Protocol, check_models, divide
 from medgain.assess.compare.run import RESULTS_NAME, SHEETS_NAME, compare
 from medgain.assess.compare.scores import apart, ranking, training_images
 from medgain.assess.compare.worker import FAILURE, REPORT, Job, run_job
 from medgain.generators.kinds.per_class import PerClass
 from medgain.generators.models.dcgan import DcganModel
+from medgain.generators.run import new_generator
 from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, DataError, LeakError
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from medgain.generators.base import GENERATORS, Budget, Generator
-from medgain.generators.training.generator import TrainedGenerator
 from medgain.imageset.imageset import ImageSet
 
 # as small as each allows; a generator that is not named here is tried with its defaults
@@ -40,9 +39,9 @@ def new(name: str, **changes: Any) -> Generator:
 
 
 def training_set(name: str, make_set: Any, count: int = 24, **changes: Any) -> ImageSet:
-    """Return a set that the generator called `name` can be trained on."""
+    """Return a set that the generator called `name` can be trained on; it has masks."""
     kind = GENERATORS.get(name)
-    size = min(kind.sizes_px) if issubclass(kind, TrainedGenerator) else 16
+    size = min(kind.sizes_px, default=16)
     if kind.condition == "image":  # translates from one class to another
         changes.setdefault("labels", (["normal", "ill"] * count)[:count])
-    return make_set(count, **{"size": size, "masks": kind.condition == "mask", **changes})
+    return make_set(count, **{"size": size, "masks": True, **changes})

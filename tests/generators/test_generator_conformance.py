@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 
-from generators.small import BUDGET, new, training_set
+from generators.small import BUDGET, SMALL, new, training_set
 from medgain.generators.base import GENERATORS, FitContext, Generator, GeneratorConfig
 from medgain.generators.provenance import TrainedOn
+from medgain.generators.run import new_generator
 from medgain.generators.saved import load_generator
 from medgain.generators.training.batches import Streams
 from medgain.generators.training.generator import TrainedGenerator
 from medgain.generators.training.model import Step, Trainable, fresh_weights
-from medgain.imageset.imageset import ImageSet
-from medgain.runtime.errors import DataError, MedgainError
+from medgain.imageset.imageset import Card, ImageSet
+from medgain.runtime.errors import ConfigError, DataError, MedgainError
 from medgain.runtime.seeds import SeedTree
 
 NAMES = GENERATORS.names()
 KINDS = [(1, "uint8"), (3, "uint8"), (1, "uint16")]
+
+
+def get_original_bases(kind: type) -> tuple[Any, ...]:
+    return kind.__dict__["__orig_bases__"]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +56,7 @@ def test_samples_are_like_the_training_set_in_form(fitted, name, channels, dtype
     assert drawn.images.shape == (9, *real.images.shape[1:])
     assert drawn.images.dtype == real.images.dtype
     assert drawn.images.std() > 0
-    assert (drawn.masks is not None) == (generator.condition == "mask")
+    assert (drawn.masks is not None) == generator.makes_masks, "the training part has masks"
     assert drawn.card.mask_classes == (real.card.mask_classes if drawn.masks is not None else [])
     assert drawn.card.intensity == real.card.intensity
 
@@ -75,7 +80,8 @@ def test_samples_say_what_they_are(fitted, name):
     assert step["generator"] == name and step["sample_seed"] == 1 and step["fit_seed"] == 0
     assert step["training_fingerprint"] == real.fingerprint()
     assert step["config"] == generator.config.model_dump(mode="json")
-    joined = ImageSet.join([real, drawn, generator.sample(6, seed=2)])
+    parts = [part.without_masks() for part in (real, drawn, generator.sample(6, seed=2))]
+    joined = ImageSet.join(parts)
     assert joined.records["image_id"].str.contains("/").sum() == 0, "ids of two samples clash"
 
 
@@ -196,8 +202,10 @@ def test_several_labels_give_unlabelled_or_true_labels(name, make_set):
     generator = new(name)
     generator.fit(real, BUDGET, FitContext(seed=0, quiet=True))
     drawn = generator.sample(4, seed=0)
-    if generator.condition in ("label", "image"):  # asked for by label
-        assert set(drawn.records["label"]) <= {"normal", "ill"}
+    assert set(drawn.records["label"]) <= set(generator.classes_drawn())
+    if generator.learns != "one class":  # asked for by label
+        made = ["ill"] if generator.learns == "two classes" else ["normal", "ill"]
+        assert generator.classes_drawn() == made
         asked = ["ill", "normal", "ill"]
         again = generator.sample(3, seed=0, labels=asked)
         assert list(again.records["label"]) == asked
@@ -267,6 +275,165 @@ def example_step(
         done=done,
         random=random,
     )
+
+
+# --- what a generator declares is what it does ------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_called_what_it_is_registered_as_and_its_settings_are_its_own(name):
+    kind = GENERATORS.get(name)
+    assert kind.name == name
+    (base,) = (base for base in get_original_bases(kind) if get_args(base))
+    assert get_args(base) == (kind.Config,), "what self.config is typed as"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_takes_what_it_is_conditioned_on(fitted, name):
+    generator, real = fitted(name)  # what it does not take is refused, see above
+    if generator.condition == "mask":
+        first, second = (generator.sample(1, seed=0, masks=real.take([row])) for row in (0, 1))
+        assert np.array_equal(first.masks, real.masks[:1])
+        assert not np.array_equal(first.images, second.images)
+    if generator.condition == "image":
+        to = generator.classes_drawn()[:1]
+        rows = np.flatnonzero(real.records["label"].to_numpy(dtype=str) != to[0])[:2]
+        first, second = (
+            generator.sample(1, seed=0, labels=to, sources=real.take([row])) for row in rows
+        )
+        assert not np.array_equal(first.images, second.images)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_learns_as_many_classes_as_it_says(name, make_set):
+    real, classes = training_set(name, make_set, 24), ["normal", "ill", "scar"]
+    card = real.card.model_copy(update={"classes": classes})
+    real = ImageSet(real.images, real.records.assign(label=classes * 8), card, real.masks)
+    kind, settings = GENERATORS.get(name), dict(SMALL.get(name, {}))
+    told = kind.settings_for_classes(settings, ["normal", "ill"], "ill")
+    generator, number = new_generator(name, settings | told, real)
+    assert number == (3 if kind.learns == "one class" else 1)
+    assert (generator.learns, generator.condition) == (
+        ("all classes", "label") if number == 3 else (kind.learns, kind.condition)
+    )
+    pair = ("normal", "ill") if kind.learns == "two classes" else (None, None)
+    assert kind.named_pair(told) == pair
+    if kind.learns == "two classes":
+        generator.fit(real, BUDGET, FitContext(seed=0, quiet=True))
+        assert generator.classes_drawn() == ["ill"]
+        with pytest.raises(DataError, match="can't draw the label 'scar'"):
+            generator.sample(1, seed=0, labels=["scar"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_keeps_of_the_training_part_what_it_says(fitted, name, tmp_path):
+    generator, real = fitted(name)
+    generator.save(tmp_path)
+    content = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    found = {
+        kind
+        for kind, arrays in (("images", real.images), ("masks", real.masks))
+        if any(np.ascontiguousarray(one).tobytes() in content for one in arrays)
+    }
+    assert found == generator.keeps() == load_generator(tmp_path).keeps()
+    assert [(label, one) for label, _, one in generator.members(tmp_path)] == [("", generator)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_what_translates_changes_sources(fitted, name):
+    generator, real = fitted(name)
+    changed = generator.varied(real, SeedTree(0))
+    same = np.array_equal(changed.images, real.images)
+    assert same == (generator.condition != "image")
+    assert changed.images.shape == real.images.shape and changed.images.dtype == real.images.dtype
+    assert changed.records["image_id"].equals(real.records["image_id"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_say_what_follows_from_them(name, make_set):
+    kind = GENERATORS.get(name)
+    config = new(name).config.with_intervals(snapshot_kimg=0.024, checkpoint_kimg=0.024)
+    assert not config.needs_validation
+    if not kind.trains:
+        assert (config.snapshot_kimg, config.images_per_step) == (float("inf"), 1)
+        return
+    assert config.snapshot_kimg == 0.024
+    assert config.images_per_step == SMALL[name]["batch_size"]
+    best = new(name, keep="best")
+    assert best.config.needs_validation
+    with pytest.raises(ConfigError, match="needs validation images"):
+        best.fit(training_set(name, make_set), BUDGET, FitContext(seed=0, quiet=True))
+
+
+# --- what holds for every GAN -----------------------------------------------------------------
+
+
+def discriminators(name: str) -> list[str]:
+    """Return the networks of the generator called `name` that judge images."""
+    generator = new(name)
+    if not isinstance(generator, TrainedGenerator):
+        return []
+    size = min(generator.sizes_px)
+    blank = np.zeros((4, size, size, 1), np.uint8)
+    masks = np.ones((4, size, size), np.uint8)
+    card = Card(name="blank", classes=["normal", "ill"], positive="ill", mask_classes=["disc"])
+    labels = ["normal", "ill"] * 2
+    described = TrainedOn.describe(
+        ImageSet.from_arrays(blank, labels=labels, card=card, masks=masks)
+    )
+    return [key for key in generator.build_for(described).networks if "discriminator" in key]
+
+
+GANS = [name for name in NAMES if discriminators(name)]
+MARK = 50.0  # far outside of an image's range
+
+
+@pytest.mark.parametrize("name", GANS)
+def test_discriminators_are_shown_augmented_images_in_every_update(name, make_set):
+    """Real and synthetic in their own update, and synthetic ones in the generator's.
+
+    Otherwise augmentation leaks into what is generated (Karras et al. 2020, arXiv:2006.06676).
+    """
+    generator = new(name)
+    real = training_set(name, make_set, 8)
+    generator.trained_on = TrainedOn.describe(real)
+    with fresh_weights(0):
+        model = generator.build_for(generator.trained_on)
+    model.prepare(1.0, model.optimisers())
+    step = example_step(generator, model, real, SeedTree(0).torch(), 1.0)
+    step.augment = lambda images: images + MARK
+    step.augment_pairs = lambda images, masks: (images + MARK, masks)
+    shown: dict[str, list[torch.Tensor]] = {}
+    for key, network in model.networks.items():
+        if "discriminator" in key:
+            shown[key] = []
+            network.register_forward_pre_hook(
+                lambda _, inputs, key=key: shown[key].append(inputs[0][:, -real.channels :])
+            )
+    trained_by = {
+        key: {update.name for update in model.phases() if owns(model, update.name, network)}
+        for key, network in model.networks.items()
+    }
+    marked = {(key, update.name): 0 for key in shown for update in model.phases()}
+    for update in model.phases():
+        for seen in shown.values():
+            seen.clear()
+        update.losses(step)
+        for key, seen in shown.items():
+            of_generator = update.name not in trained_by[key]
+            for images in seen:
+                augmented = bool((images > MARK / 2).all())
+                assert augmented or not of_generator, f"{key} sees plain images"
+                marked[key, update.name] += len(images) if augmented else 0
+    for (key, update_name), count in marked.items():
+        sides = 2 if update_name in trained_by[key] else 1
+        assert count >= sides * len(step.real), f"{key} in the {update_name}'s update"
+
+
+def owns(model: Trainable, optimiser: str, network: torch.nn.Module) -> bool:
+    """Tell whether the optimiser called `optimiser` trains `network`."""
+    trained = {p for group in model.optimisers()[optimiser].param_groups for p in group["params"]}
+    return trained >= set(network.parameters())
 
 
 @pytest.mark.parametrize("name", NAMES)

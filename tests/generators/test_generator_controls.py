@@ -130,6 +130,32 @@ def test_per_class_trains_each_on_its_class_and_reports_both(two_classes, tmp_pa
     assert set(only_ill.records["label"]) == {"ill"}
 
 
+def test_per_class_seeds_follow_from_the_names_of_classes(two_classes):
+    """Classes with the very same images get other weights and other samples, in any order."""
+    same = two_classes.take(list(range(8)) * 2)
+    found = []
+    for labels in (["normal", "ill"], ["ill", "normal"]):
+        records = same.records.assign(label=np.repeat(labels, 8), image_id=[*map(str, range(16))])
+        card = same.card.model_copy(update={"classes": labels})
+        generator = PerClass("dcgan", PerClass("dcgan").kind.Config(width=2, batch_size=4))
+        generator.fit(ImageSet(same.images, records, card), Budget(kimg=0.008), CONTEXT)
+        found.append(generator)
+    first, other = found
+    drawn = {
+        (number, label): one.sample(3, seed=0, labels=[label] * 3).images
+        for number, one in enumerate(found)
+        for label in ("normal", "ill")
+    }
+    assert not np.array_equal(drawn[0, "normal"], drawn[0, "ill"])
+    assert np.array_equal(drawn[0, "ill"], drawn[1, "ill"])
+    assert np.array_equal(drawn[0, "normal"], drawn[1, "normal"])
+    own = [one.sample(3, seed=0).images for one in first.generators.values()]
+    assert not np.array_equal(*own), "trained alike, or drawn alike"
+    seeds = {label: one.fit_seed for label, one in first.generators.items()}
+    assert len(set(seeds.values())) == 2
+    assert seeds == {label: one.fit_seed for label, one in other.generators.items()}
+
+
 def test_per_class_refuses_what_it_cannot_do(two_classes, make_set):
     generator = PerClass("copy")
     with pytest.raises(MedgainError, match="not trained yet"):

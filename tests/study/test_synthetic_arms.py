@@ -28,7 +28,7 @@ from medgain.study.stages.generator import (
 )
 from medgain.study.synthetic.filtering import FilteredSampler
 from medgain.study.synthetic.judges import AgreementJudge, RealismJudge, fit_softmax
-from medgain.study.synthetic.routes import making, pair_settings
+from medgain.study.synthetic.routes import making, settings_for_classes
 from medgain.study.synthetic.sampling import open_drawing, translate
 from toys import draw, toy_plan
 
@@ -223,7 +223,7 @@ def test_two_classes_are_translated_both_ways_by_one_generator(plan, toy):
     assert made is not None
     assert made.learned == ("ill", "well")
     assert made.routes == {"ill": ("well",), "well": ("ill",)}
-    settings = pair_settings(loaded, "cyclegan", made.learned, images)
+    settings = settings_for_classes(loaded, "cyclegan", made.learned, images)
     assert settings == {"source": "well", "target": "ill"}  # towards the positive class
 
 

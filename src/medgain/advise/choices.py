@@ -73,7 +73,7 @@ def choose_generator(facts: Facts, machine: Machine) -> tuple[Choice | None, str
     """Return the generator to try first with its budget in `settings["kimg"]`, or why none."""
     name = _generator_name(facts, machine)
     kind = GENERATORS.get(name)
-    sizes = getattr(kind, "sizes_px", ())
+    sizes = kind.sizes_px
     height, width = facts.size_px
     if height != width or height not in sizes:
         words = ", ".join(str(size) for size in sizes)

@@ -135,15 +135,12 @@ class _Estimate:
         if rate is None:
             return 0.0
         spec = self.plan.generators[stage.name]
-        looks_kimg = float(spec.config.get("grid_kimg", self._default(stage.name)))
+        kind = GENERATORS.get(spec.model or stage.name)
+        looks_kimg = kind.Config.model_validate(spec.config).snapshot_kimg
         kimg = spec.budget.kimg if spec.budget.kimg is not None else math.inf
         by_images = kimg * 1000 * rate.image + (kimg / looks_kimg) * rate.look
         limit = spec.budget.minutes * 60 if spec.budget.minutes is not None else math.inf
         return rate.begin + min(by_images, limit) + _SHEET_IMAGES * rate.sample
-
-    def _default(self, name: str) -> float:
-        kind = self.plan.generators[name].model or name
-        return float(getattr(GENERATORS.get(kind).Config(), "grid_kimg", math.inf))
 
     def _assessment(self, stage: AssessmentStage) -> float:
         rate = self.probe.assessments.get(stage.generator.name)

@@ -6,11 +6,12 @@ A generator's module holds its networks and its losses; the shared training loop
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -18,8 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.device import Precision
 from medgain.runtime.registry import Registry
+from medgain.runtime.seeds import SeedTree
 
 Condition = Literal["noise", "label", "mask", "image"]
+Learns = Literal["one class", "two classes", "all classes"]
+Kept = Literal["images", "masks"]
 CHECKPOINT_NAME = "generator.safetensors"
 CONFIG_NAME = "generator.json"
 
@@ -43,9 +47,36 @@ class Budget(BaseModel):
 
 
 class GeneratorConfig(BaseModel):
-    """Settings that every generator has; subclasses add their own."""
+    """Settings that every generator has; subclasses add their own.
+
+    The properties say what follows from the settings for whoever runs a generator; those of
+    generators that are trained are in `TrainingConfig`.
+    """
 
     model_config = ConfigDict(extra="forbid")
+
+    @property
+    def images_per_step(self) -> int:
+        """Training images per step."""
+        return 1
+
+    @property
+    def snapshot_kimg(self) -> float:
+        """Thousands of images between two snapshots of a run; infinite where there are none."""
+        return math.inf
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether validation images decide what is kept."""
+        return False
+
+    def with_intervals(self, *, snapshot_kimg: float, checkpoint_kimg: float) -> Self:
+        """Return these settings with so many thousands of images between snapshots and between
+        checkpoints; unchanged where there are none."""
+        return self
+
+
+ConfigT = TypeVar("ConfigT", bound=GeneratorConfig)
 
 
 @dataclass(frozen=True)
@@ -88,20 +119,79 @@ class FitContext:
     validation: ImageSet | None = None
 
 
-class Generator(ABC):
+class Generator(ABC, Generic[ConfigT]):
     """Learns from a real training part and samples synthetic image sets.
 
-    Subclasses are registered in `GENERATORS`, declare their `Config` and what they are
-    conditioned on, and are held to the conformance tests.
+    Subclasses are registered in `GENERATORS` and declare what follows, which is all that studies
+    and comparisons ask; the conformance tests hold every declaration to what the generator does.
+
+    Attributes:
+        name: that it is registered under.
+        Config: its settings.
+        condition: what images are made from: noise alone, a class label, a mask, or another image.
+        learns: how many classes one fitted generator knows. Of those that learn one class, a set
+            with several classes gets one generator per class.
+        makes_masks: whether samples come with masks where the training part has masks.
+        trains: False where fitting is immediate, such as the controls.
+        sizes_px: sides of the square images that it can make; empty for any size.
     """
 
+    name: ClassVar[str]
     Config: ClassVar[type[GeneratorConfig]] = GeneratorConfig
     condition: ClassVar[Condition] = "noise"
-    trains: ClassVar[bool] = True  # False where fitting is immediate, such as the controls
-    makes_masks: ClassVar[bool] = False  # whether samples come with the masks of what they show
+    learns: ClassVar[Learns] = "one class"
+    makes_masks: bool = False
+    trains: ClassVar[bool] = True
+    sizes_px: ClassVar[tuple[int, ...]] = ()
 
-    def __init__(self, config: GeneratorConfig | None = None) -> None:
-        self.config: Any = config if config is not None else self.Config()
+    def __init__(self, config: ConfigT | None = None) -> None:
+        self.config: ConfigT = config if config is not None else cast(ConfigT, self.Config())
+
+    @classmethod
+    def named_pair(cls, settings: Mapping[str, Any]) -> tuple[str | None, str | None]:
+        """Return the classes that `settings` name: the one translated, and the one made of it."""
+        return None, None
+
+    @classmethod
+    def settings_for_classes(
+        cls, settings: Mapping[str, Any], classes: Sequence[str], positive: str | None
+    ) -> dict[str, Any]:
+        """Return the settings beside `settings` that tell it to learn `classes`.
+
+        Args:
+            positive: the set's positive class.
+        """
+        return {}
+
+    def keeps(self) -> frozenset[Kept]:
+        """Return what a saved generator holds of the training part itself, pixel for pixel.
+
+        One that is conditioned on images and keeps images can sample without `sources`.
+        """
+        return frozenset()
+
+    @abstractmethod
+    def classes_drawn(self) -> list[str]:
+        """Return the classes of a sample for which no labels are given.
+
+        Raises:
+            MedgainError: it is not fitted yet.
+        """
+
+    def varied(self, sources: ImageSet, seeds: SeedTree) -> ImageSet:
+        """Return `sources` changed a little, so that translating them again gives new images."""
+        return sources
+
+    def members(self, folder: Path) -> list[tuple[str, Path, Generator[Any]]]:
+        """Return the generators that it consists of, and where each was trained.
+
+        Args:
+            folder: of the whole run.
+
+        Returns:
+            For each its class ("" of the only one), its run's folder, and itself.
+        """
+        return [("", folder, self)]
 
     @classmethod
     def check_installed(cls) -> None:
@@ -138,8 +228,8 @@ class Generator(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, folder: Path, device: torch.device | None = None) -> Generator:
+    def load(cls, folder: Path, device: torch.device | None = None) -> Generator[Any]:
         """Load what `save` wrote; samples equal those of the saved generator."""
 
 
-GENERATORS: Registry[type[Generator]] = Registry("generator", "medgain.generators.models")
+GENERATORS: Registry[type[Generator[Any]]] = Registry("generator", "medgain.generators.models")

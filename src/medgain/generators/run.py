@@ -86,8 +86,12 @@ def training_part(
     return image_set.take(keep, step=f"training part for a generator: {where}{of_class}"), used
 
 
-def build_generator(name: str, settings: Mapping[str, Any], *, per_class: bool) -> Generator:
-    """Return a new generator with `settings` over its defaults.
+def new_generator(
+    name: str, settings: Mapping[str, Any], real: ImageSet
+) -> tuple[Generator[Any], int]:
+    """Return a new generator for `real` with `settings` over its defaults, and of how many it is.
+
+    One that learns a single class is one per class where `real` has several.
 
     Raises:
         ConfigError: no such generator, an unknown setting, or a value that does not fit.
@@ -96,7 +100,10 @@ def build_generator(name: str, settings: Mapping[str, Any], *, per_class: bool) 
     kind = GENERATORS.get(name)
     kind.check_installed()
     config = validated(kind.Config, settings, "config")
-    return PerClass(name, config) if per_class else kind(config)
+    labels = set(real.records["label"])
+    if kind.learns == "one class" and len(labels) > 1:
+        return PerClass(name, config), len(labels)
+    return kind(config), 1
 
 
 def train_generator(
@@ -128,10 +135,7 @@ def train_generator(
         )
     budget = validated(Budget, settings.get("budget") or {}, "budget")
     real, used = training_part(image_set, split=split, label=label)
-    several = label is None and len(set(real.records["label"])) > 1
-    if GENERATORS.get(name).condition in ("label", "image"):
-        several = False  # these learn all classes at once
-    generator = build_generator(name, settings.get("config") or {}, per_class=several)
+    generator, _ = new_generator(name, settings.get("config") or {}, real)
     folder = context.folder
     assert folder is not None, "a run needs a folder"
     _refuse_other_run(context)
@@ -182,7 +186,7 @@ def sample_run(
 
 
 def _translations(
-    generator: Generator,
+    generator: Generator[Any],
     folder: Path,
     sources: ImageSet,
     count: int | None,
@@ -199,7 +203,13 @@ def _translations(
             f"the generator in {folder} takes no sources: it does not translate images",
             "leave --sources out, or use cyclegan, discogan or stargan",
         )
-    label = label if label is not None else generator.target
+    if label is None:
+        label, *others = generator.classes_drawn()
+        if others:
+            raise DataError(
+                f"{generator.name} translates to any of {', '.join([label, *others])}",
+                "name one with --label",
+            )
     part = generator.translatable(_given_part(sources), label)
     count = len(part) if count is None else count
     if count > len(part):

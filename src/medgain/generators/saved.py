@@ -79,7 +79,7 @@ def read_saved(folder: Path, name: str, config_type: type[GeneratorConfig]) -> S
         ) from None
 
 
-def load_generator(folder: Path, device: torch.device | None = None) -> Generator:
+def load_generator(folder: Path, device: torch.device | None = None) -> Generator[Any]:
     """Load whatever generator is saved in `folder`.
 
     Raises:

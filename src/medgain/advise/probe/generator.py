@@ -17,7 +17,7 @@ from medgain.study.dataset import Prepared
 from medgain.study.plan.plan import Plan
 from medgain.study.stages.base import GeneratorStage
 from medgain.study.stages.generator import training_images, validation_images
-from medgain.study.synthetic.routes import kind_of, pair_settings
+from medgain.study.synthetic.routes import kind_of, settings_for_classes
 
 _UNITS = (8, 4, 2)  # steps: what some generators do in every fourth or eighth is in there
 _GROWTH = 3
@@ -49,7 +49,7 @@ class GeneratorRate:
 
 def measure_generator(
     plan: Plan, prepared: Prepared, stage: GeneratorStage, clock: Clock, seconds: float
-) -> tuple[GeneratorRate, Generator]:
+) -> tuple[GeneratorRate, Generator[Any]]:
     """Train the stage's generator for a few steps, time the parts, and return it too.
 
     Args:
@@ -93,27 +93,26 @@ class _Run:
         self.real = training_images(plan, prepared, stage)
         validation = validation_images(plan, prepared, stage)
         self.validation = validation if len(validation) >= LEAST_IMAGES else None
-        pair = pair_settings(plan, stage.name, stage.classes, prepared.images)
+        told = settings_for_classes(plan, stage.name, stage.classes, prepared.images)
         written = plan.generators[stage.name].config
-        self.config: Any = self.kind.Config.model_validate({**written, **pair})
-        self.batch_size = max(1, min(getattr(self.config, "batch_size", 1), len(self.real)))
+        self.config = self.kind.Config.model_validate({**written, **told})
+        self.batch_size = max(1, min(self.config.images_per_step, len(self.real)))
 
-    def fit(self, images: int, look_every: float | None = None) -> tuple[float, Generator]:
+    def fit(self, images: int, look_every: float | None = None) -> tuple[float, Generator[Any]]:
         """Return the seconds of a training on `images` images, looking as often as asked."""
         every = _NEVER_KIMG if look_every is None else look_every / 1000
-        settings = {"grid_kimg": every, "checkpoint_kimg": _NEVER_KIMG}
-        known = {key: value for key, value in settings.items() if hasattr(self.config, key)}
-        generator = self.kind(self.config.model_copy(update=known))
+        config = self.config.with_intervals(snapshot_kimg=every, checkpoint_kimg=_NEVER_KIMG)
+        generator = self.kind(config)
         seconds, _ = self.clock.seconds(partial(self._fit, generator, images))
         return seconds, generator
 
-    def drawing(self, generator: Generator) -> float:
+    def drawing(self, generator: Generator[Any]) -> float:
         """Return the seconds of one image drawn."""
         labels = [next(iter(self.stage.classes))] * _SAMPLES if self.stage.classes else None
         seconds, _ = self.clock.seconds(partial(generator.sample, _SAMPLES, seed=0, labels=labels))
         return seconds / _SAMPLES
 
-    def _fit(self, generator: Generator, images: int) -> None:
+    def _fit(self, generator: Generator[Any], images: int) -> None:
         runtime = self.plan.runtime
         with TemporaryDirectory() as folder:
             context = FitContext(

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from medgain.assess.score.parts import check_enough
-from medgain.generators.base import GENERATORS, Budget, Generator
-from medgain.generators.run import build_generator, training_part, validated
+from medgain.generators.base import GENERATORS, Budget
+from medgain.generators.run import training_part, validated
 from medgain.imageset.imageset import ImageSet
 from medgain.imageset.splits import split_validation
 from medgain.runtime.errors import ConfigError, DataError, LeakError, suggest
@@ -141,17 +141,6 @@ def wanted_labels(held_out: ImageSet) -> list[str] | None:
     """Return the labels to draw, those of the held-out images; None for a set without classes."""
     labels = [str(label) for label in held_out.records["label"]]
     return labels if held_out.classes and "" not in labels else None
-
-
-def new_generator(name: str, settings: Mapping[str, Any], train: ImageSet) -> tuple[Generator, int]:
-    """Return a new generator for `train` and how many models it trains: one, or one per class.
-
-    Raises:
-        ConfigError: no such generator, or a setting that it does not have.
-    """
-    labels = set(train.records["label"])
-    several = len(labels) > 1 and GENERATORS.get(name).condition not in ("label", "image")
-    return build_generator(name, settings, per_class=several), len(labels) if several else 1
 
 
 def check_models(models: list[str], settings: Mapping[str, Any]) -> None:

@@ -21,8 +21,9 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from medgain.assess.compare.parts import Protocol, divide, new_generator, wanted_labels
+from medgain.assess.compare.parts import Protocol, divide, wanted_labels
 from medgain.generators.base import GENERATORS, Budget, FitContext
+from medgain.generators.run import new_generator
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.device import resolve_device
 from medgain.runtime.errors import MedgainError

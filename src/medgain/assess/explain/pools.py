@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from medgain.assess.explain.subject import Subject, Told
-from medgain.generators.kinds.translation.generator import Translator
 from medgain.generators.run import training_part
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import DataError
@@ -87,7 +86,7 @@ def synthetic_pool(subject: Subject, real: Pool, seed: int) -> Pool:
     """Return as many images of the generator as there are in `real`."""
     generator, count = subject.generator, len(real)
     own = SeedTree(seed).child("synthetic", subject.label).integer()
-    if isinstance(generator, Translator) and not generator.config.keep_sources:
+    if generator.condition == "image" and "images" not in generator.keeps():
         raise DataError(
             f"the {generator.name} in {subject.folder} was saved without images to translate",
             "train it with config.keep_sources=true",
@@ -99,12 +98,8 @@ def synthetic_pool(subject: Subject, real: Pool, seed: int) -> Pool:
 def wanted_labels(subject: Subject) -> list[str]:
     """Return the classes of images that the discriminator knows as real."""
     generator = subject.generator
-    if isinstance(generator, Translator):
-        try:
-            return [generator.target]
-        except DataError:  # translates to any class
-            pass
-    return subject.trained_on.labels
+    translates = generator.condition == "image"
+    return generator.classes_drawn() if translates else subject.trained_on.labels
 
 
 def _of_classes(part: ImageSet, labels: Sequence[str]) -> ImageSet:

@@ -6,12 +6,12 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from medgain.generators.base import GENERATORS, Generator
-from medgain.generators.kinds.per_class import PerClass
+from medgain.generators.base import Generator
 from medgain.generators.layers.spectral import SpectralNorm
 from medgain.generators.models.progan.networks import Growing, at_level
 from medgain.generators.provenance import TrainedOn
@@ -67,7 +67,7 @@ class Subject:
         DataError: there is no discriminator in `folder`; says why.
     """
 
-    def __init__(self, folder: Path, generator: Generator, label: str) -> None:
+    def __init__(self, folder: Path, generator: Generator[Any], label: str) -> None:
         self.folder, self.label = folder, label
         self.generator, self.trained_on, self.network = _discriminator(folder, generator)
         self.device = torch.device("cpu")
@@ -136,19 +136,14 @@ def subjects(run: Path) -> Iterator[Subject]:
     Raises:
         DataError: it holds no trained generator, or none with a discriminator.
     """
-    generator = load_generator(run)
-    if isinstance(generator, PerClass):
-        for code, label in enumerate(generator.labels):
-            yield Subject(run / f"class-{code}", generator.generators[label], label)
-    else:
-        yield Subject(run, generator, "")
+    for label, folder, generator in load_generator(run).members(run):
+        yield Subject(folder, generator, label)
 
 
 def _discriminator(
-    folder: Path, generator: Generator
-) -> tuple[TrainedGenerator, TrainedOn, nn.Module]:
-    kinds = {entry.value: entry.name for entry in GENERATORS}
-    name = kinds.get(type(generator), type(generator).__name__)
+    folder: Path, generator: Generator[Any]
+) -> tuple[TrainedGenerator[Any], TrainedOn, nn.Module]:
+    name = generator.name
     if not isinstance(generator, TrainedGenerator) or generator.trained_on is None:
         raise _without(name)
     trained_on = generator.trained_on

@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from medgain.generators.base import Condition
+from medgain.generators.base import Condition, Learns
 from medgain.generators.provenance import TrainedOn, check_request, synthetic_set
 from medgain.generators.training.batches import to_pixels
 from medgain.generators.training.generator import TrainedGenerator
-from medgain.generators.training.model import NOTHING, Given, Trainable
+from medgain.generators.training.model import NOTHING, Given, Trainable, TrainingConfigT
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
@@ -22,7 +22,7 @@ from medgain.runtime.seeds import SeedTree
 SAMPLE_CHUNK = 64
 
 
-class LatentGenerator(TrainedGenerator):
+class LatentGenerator(TrainedGenerator[TrainingConfigT]):
     """Latents to image: how both kinds sample. Subclass one of the two below."""
 
     def sample(
@@ -37,7 +37,7 @@ class LatentGenerator(TrainedGenerator):
         """Return `count` synthetic images in fp32; see `Generator.sample`."""
         trained_on, model = self._fitted()
         unused = {"masks": masks, "sources": sources}
-        check_request(self.name, count, labels, self._known(trained_on), unused)
+        check_request(self.name, count, labels, self.classes_drawn(), unused)
         drawn = self._drawn_labels(count, seed, trained_on) if labels is None else list(labels)
         codes = self._codes(drawn, trained_on)
         chunks = []
@@ -61,7 +61,9 @@ class LatentGenerator(TrainedGenerator):
             trained_kimg=self.trained_kimg,
         )
 
-    def _known(self, trained_on: TrainedOn) -> list[str]:
+    def classes_drawn(self) -> list[str]:
+        """Return the one class, or "" where the training part had none or several."""
+        trained_on, _ = self._fitted()
         return [trained_on.label]
 
     def _drawn_labels(self, count: int, seed: int, trained_on: TrainedOn) -> list[str]:
@@ -71,7 +73,7 @@ class LatentGenerator(TrainedGenerator):
         return None
 
 
-class NoiseGenerator(LatentGenerator):
+class NoiseGenerator(LatentGenerator[TrainingConfigT]):
     """Noise to image, for one class. A subclass gives its name, sizes and `build`."""
 
     @abstractmethod
@@ -83,7 +85,7 @@ class NoiseGenerator(LatentGenerator):
         return self.build(trained_on.size_px[0], trained_on.channels)
 
 
-class ClassNoiseGenerator(LatentGenerator):
+class ClassNoiseGenerator(LatentGenerator[TrainingConfigT]):
     """Noise and a class to image: learns all classes of a set at once.
 
     A subclass gives its name, sizes and `build`. Its model says in `classes` how many there are,
@@ -92,6 +94,7 @@ class ClassNoiseGenerator(LatentGenerator):
     """
 
     condition: ClassVar[Condition] = "label"
+    learns: ClassVar[Learns] = "all classes"
 
     @abstractmethod
     def build(self, size_px: int, channels: int, classes: int) -> Trainable:
@@ -111,7 +114,9 @@ class ClassNoiseGenerator(LatentGenerator):
                 "train on one label, or on a set in which every image has one",
             )
 
-    def _known(self, trained_on: TrainedOn) -> list[str]:
+    def classes_drawn(self) -> list[str]:
+        """Return the classes of the training part."""
+        trained_on, _ = self._fitted()
         return trained_on.labels
 
     def _drawn_labels(self, count: int, seed: int, trained_on: TrainedOn) -> list[str]:

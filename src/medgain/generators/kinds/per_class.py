@@ -14,9 +14,13 @@ from medgain.generators.base import (
     CONFIG_NAME,
     GENERATORS,
     Budget,
+    Condition,
     FitContext,
     FitReport,
     Generator,
+    GeneratorConfig,
+    Kept,
+    Learns,
 )
 from medgain.generators.provenance import check_request
 from medgain.generators.saved import load_generator
@@ -26,27 +30,29 @@ from medgain.runtime.files import read_json, write_json
 from medgain.runtime.seeds import SeedTree
 
 
-class PerClass(Generator):
+class PerClass(Generator[GeneratorConfig]):
     """Fits one generator of a kind per class, and samples the classes that are asked for.
 
     Without `labels`, classes are drawn as often as they stood in the training part.
 
     Args:
-        name: a registered generator.
+        of: a registered generator.
         config: its settings, for every class.
     """
 
-    condition = "label"
+    name = "per-class"
+    condition: ClassVar[Condition] = "label"
+    learns: ClassVar[Learns] = "all classes"
     # the folder names are the classes' positions: a class may be called anything, "../x" too
     _FOLDER: ClassVar[str] = "class-{}"
 
-    def __init__(self, name: str, config: Any = None) -> None:
-        self.kind = GENERATORS.get(name)
-        self.name = name
-        self.config = config if config is not None else self.kind.Config()
+    def __init__(self, of: str, config: GeneratorConfig | None = None) -> None:
+        self.kind = GENERATORS.get(of)
+        super().__init__(config if config is not None else self.kind.Config())
+        self.of, self.makes_masks = of, self.kind.makes_masks
         self.labels: list[str] = []
         self.counts: list[int] = []
-        self.generators: dict[str, Generator] = {}
+        self.generators: dict[str, Generator[Any]] = {}
 
     def fit(self, real: ImageSet, budget: Budget, context: FitContext) -> FitReport:
         """Fit one generator per class on its images; `budget` is for each."""
@@ -72,6 +78,22 @@ class PerClass(Generator):
             self.generators[label] = generator
         return _joined(dict(zip(self.labels, reports, strict=True)))
 
+    def classes_drawn(self) -> list[str]:
+        """Return the classes of the training part."""
+        self._check_fitted()
+        return self.labels
+
+    def keeps(self) -> frozenset[Kept]:
+        """Return what the generators of all classes keep."""
+        return frozenset().union(*(one.keeps() for one in self.generators.values()))
+
+    def members(self, folder: Path) -> list[tuple[str, Path, Generator[Any]]]:
+        """Return each class with its run's folder and its generator."""
+        return [
+            (label, folder / self._FOLDER.format(code), self.generators[label])
+            for code, label in enumerate(self.labels)
+        ]
+
     def sample(
         self,
         count: int,
@@ -82,13 +104,12 @@ class PerClass(Generator):
         sources: ImageSet | None = None,
     ) -> ImageSet:
         """Return `count` images with `labels`, or with labels drawn as in the training part."""
-        if not self.generators:
-            raise MedgainError(f"this {self.name} is not trained yet", "call fit or load first")
+        self._check_fitted()
         unused = {"sources": sources} | ({} if self.kind.condition == "mask" else {"masks": masks})
-        check_request(self.name, count, labels, self.labels, unused)
+        check_request(self.of, count, labels, self.labels, unused)
         if masks is not None and len(masks) != count:
             raise DataError(
-                f"{self.name} was asked for {count} images with {len(masks)} masks",
+                f"{self.of} was asked for {count} images with {len(masks)} masks",
                 "give one mask per image",
             )
         if labels is None:
@@ -114,20 +135,23 @@ class PerClass(Generator):
 
     def save(self, folder: Path) -> None:
         """Write every class's generator to a folder of its own below `folder`."""
-        if not self.generators:
-            raise MedgainError(f"this {self.name} is not trained yet", "call fit or load first")
+        self._check_fitted()
         for code, label in enumerate(self.labels):
             self.generators[label].save(folder / self._FOLDER.format(code))
         write_json(
             folder / CONFIG_NAME,
             {
                 "format_version": 1,
-                "generator": "per-class",
-                "of": self.name,
+                "generator": self.name,
+                "of": self.of,
                 "labels": self.labels,
                 "counts": self.counts,
             },
         )
+
+    def _check_fitted(self) -> None:
+        if not self.generators:
+            raise MedgainError(f"this {self.of} is not trained yet", "call fit or load first")
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> PerClass:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from medgain.generators.base import (
     FitReport,
     Generator,
     GeneratorConfig,
+    Kept,
 )
 from medgain.generators.provenance import TrainedOn, check_enough, check_request, synthetic_set
 from medgain.generators.saved import read_saved, write_saved
@@ -42,17 +43,18 @@ class CopyConfig(GeneratorConfig):
     summary="Control: resamples training images, unchanged",
     source="resampling; the `oversample` arm as a generator",
 )
-class CopyGenerator(Generator):
+class CopyGenerator(Generator[CopyConfig]):
     """Resamples training images, with their masks where they have any.
 
     `copied_from` in the records names the image of each copy.
     """
 
+    name = "copy"
     Config: ClassVar[type[GeneratorConfig]] = CopyConfig
     trains: ClassVar[bool] = False
-    makes_masks: ClassVar[bool] = True
+    makes_masks = True
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: CopyConfig | None = None) -> None:
         super().__init__(config)
         self.trained_on: TrainedOn | None = None
         self.fit_seed = 0
@@ -81,9 +83,7 @@ class CopyGenerator(Generator):
         sources: ImageSet | None = None,
     ) -> ImageSet:
         """Return `count` copies, of any class or with the given labels."""
-        if self.trained_on is None:
-            raise MedgainError("this copy is not fitted yet", "call fit or load first")
-        known = self.trained_on.labels
+        trained_on, known = self._fitted(), self.classes_drawn()
         check_request("copy", count, labels, known, {"masks": masks, "sources": sources})
         chosen = np.empty(count, dtype=np.int64)
         asked = np.array(labels) if labels is not None else None
@@ -96,7 +96,7 @@ class CopyGenerator(Generator):
         return synthetic_set(
             self._images[chosen],
             [self._labels[i] for i in chosen],
-            self.trained_on,
+            trained_on,
             generator="copy",
             config=self.config.model_dump(mode="json"),
             fit_seed=self.fit_seed,
@@ -104,6 +104,19 @@ class CopyGenerator(Generator):
             masks=None if self._masks is None else self._masks[chosen],
             extra={"copied_from": [self._image_ids[i] for i in chosen]},
         )
+
+    def classes_drawn(self) -> list[str]:
+        """Return the classes of the training part."""
+        return self._fitted().labels
+
+    def keeps(self) -> frozenset[Kept]:
+        """Return images and masks: all that there is of it."""
+        return frozenset({"images", "masks"})
+
+    def _fitted(self) -> TrainedOn:
+        if self.trained_on is None:
+            raise MedgainError("this copy is not fitted yet", "call fit or load first")
+        return self.trained_on
 
     def _draw(self, pool: int, count: int, seed: int, label: str) -> np.ndarray:
         """Return `count` positions in [0, pool); a longer draw begins with a shorter one."""
@@ -117,8 +130,7 @@ class CopyGenerator(Generator):
 
     def save(self, folder: Path) -> None:
         """Write the images, labels and ids to `folder`: a saved copy *is* its training part."""
-        if self.trained_on is None:
-            raise MedgainError("this copy is not fitted yet", "call fit or load first")
+        trained_on = self._fitted()
         # safetensors has no uint16 that torch can index; the bytes are what matters
         pixels = torch.from_numpy(np.ascontiguousarray(self._images).view(np.uint8).copy())
         records = {"labels": self._labels, "image_ids": self._image_ids}
@@ -126,13 +138,13 @@ class CopyGenerator(Generator):
         if self._masks is not None:
             tensors["masks"] = torch.from_numpy(self._masks)
         save_tensors(folder / CHECKPOINT_NAME, tensors, records)
-        write_saved(folder, "copy", self.config, self.trained_on, self.fit_seed, [])
+        write_saved(folder, "copy", self.config, trained_on, self.fit_seed, [])
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> CopyGenerator:
         """Load what `save` wrote; samples equal those of the saved generator."""
         saved = read_saved(folder, "copy", cls.Config)
-        generator = cls(saved.config)
+        generator = cls(cast(CopyConfig, saved.config))
         generator.trained_on, generator.fit_seed = saved.trained_on, saved.fit_seed
         tensors, records = load_tensors(folder / CHECKPOINT_NAME)
         shape = (saved.trained_on.images, *saved.trained_on.size_px, saved.trained_on.channels)

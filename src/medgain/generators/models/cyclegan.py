@@ -188,7 +188,7 @@ def _squared(scores: torch.Tensor, target: float) -> torch.Tensor:
     summary="Translates one class into another and back, without pairs; 32 to 256 px",
     source="Zhu et al. 2017, arXiv:1703.10593",
 )
-class Cyclegan(PairTranslator):
+class Cyclegan(PairTranslator[CycleganConfig]):
     """CycleGAN between two classes, for square images of 32 to 256 pixels, grey or colour."""
 
     name = "cyclegan"

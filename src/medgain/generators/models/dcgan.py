@@ -142,7 +142,7 @@ def _cross_entropy(logits: torch.Tensor, target: float) -> torch.Tensor:
     summary="Convolutional GAN with batch norm, for one class at a time, 16 to 256 px",
     source="Radford et al. 2016, arXiv:1511.06434",
 )
-class Dcgan(NoiseGenerator):
+class Dcgan(NoiseGenerator[DcganConfig]):
     """DCGAN for square images of 16 to 256 pixels, grey or colour, one class at a time."""
 
     name = "dcgan"

@@ -217,7 +217,7 @@ def _cross_entropy(logits: torch.Tensor, target: float) -> torch.Tensor:
     summary="Translates one class into another and back, through a narrow code; 32 to 256 px",
     source="Kim et al. 2017, arXiv:1703.05192",
 )
-class Discogan(PairTranslator):
+class Discogan(PairTranslator[DiscoganConfig]):
     """DiscoGAN between two classes, for square images of 32 to 256 pixels, grey or colour."""
 
     name = "discogan"

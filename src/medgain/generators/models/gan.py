@@ -144,7 +144,7 @@ class GanModel(Trainable):
     summary="Plain convolutional GAN without normalisation, for one class at a time, 16 to 64 px",
     source="Goodfellow et al. 2014, arXiv:1406.2661",
 )
-class Gan(NoiseGenerator):
+class Gan(NoiseGenerator[GanConfig]):
     """The plain GAN for square images of 16, 32 or 64 pixels, grey or colour, one class."""
 
     name = "gan"

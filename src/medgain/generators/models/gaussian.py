@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -44,13 +44,14 @@ class GaussianConfig(GeneratorConfig):
     summary="Control: a Gaussian with the mean and principal components of the training images",
     source="probabilistic PCA without the noise term: Tipping and Bishop 1999, J. R. Stat. Soc. B",
 )
-class GaussianGenerator(Generator):
+class GaussianGenerator(Generator[GaussianConfig]):
     """Images are mean + Σ sd_k · z_k · component_k with z standard normal, clipped to the range."""
 
+    name = "gaussian"
     Config: ClassVar[type[GeneratorConfig]] = GaussianConfig
     trains: ClassVar[bool] = False
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: GaussianConfig | None = None) -> None:
         super().__init__(config)
         self.trained_on: TrainedOn | None = None
         self.fit_seed = 0
@@ -79,41 +80,47 @@ class GaussianGenerator(Generator):
         sources: ImageSet | None = None,
     ) -> ImageSet:
         """Return `count` images drawn from the Gaussian; see `Generator.sample`."""
-        if self.trained_on is None:
-            raise MedgainError("this gaussian is not fitted yet", "call fit or load first")
-        label = self.trained_on.label
+        trained_on, label = self._fitted(), self._fitted().label
         check_request("gaussian", count, labels, [label], {"masks": masks, "sources": sources})
         chunks = []
         for number in range(-(-count // SAMPLE_CHUNK)):  # whole chunks, so that a prefix holds
             random = SeedTree(seed).child("sample", number).torch()
             z = torch.randn(SAMPLE_CHUNK, len(self._scaled), generator=random)
             chunks.append((self._mean + z @ self._scaled).numpy())
-        dtype = np.dtype(self.trained_on.dtype)
+        dtype = np.dtype(trained_on.dtype)
         flat = np.concatenate(chunks)[:count].clip(0, np.iinfo(dtype).max)
-        shape = (count, *self.trained_on.size_px, self.trained_on.channels)
+        shape = (count, *trained_on.size_px, trained_on.channels)
         return synthetic_set(
             np.floor(flat + 0.5).astype(dtype).reshape(shape),
             [label] * count,
-            self.trained_on,
+            trained_on,
             generator="gaussian",
             config=self.config.model_dump(mode="json"),
             fit_seed=self.fit_seed,
             sample_seed=seed,
         )
 
-    def save(self, folder: Path) -> None:
-        """Write mean and components to `folder`."""
+    def classes_drawn(self) -> list[str]:
+        """Return the one class, or "" where the training part had none or several."""
+        return [self._fitted().label]
+
+    def _fitted(self) -> TrainedOn:
         if self.trained_on is None:
             raise MedgainError("this gaussian is not fitted yet", "call fit or load first")
+        return self.trained_on
+
+    def save(self, folder: Path) -> None:
+        """Write mean and components to `folder`."""
+        trained_on = self._fitted()
         tensors = {"mean": self._mean, "scaled_components": self._scaled}
         save_tensors(folder / CHECKPOINT_NAME, tensors, {})
-        write_saved(folder, "gaussian", self.config, self.trained_on, self.fit_seed, [])
+        write_saved(folder, "gaussian", self.config, trained_on, self.fit_seed, [])
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> GaussianGenerator:
         """Load what `save` wrote; samples equal those of the saved generator."""
         saved = read_saved(folder, "gaussian", cls.Config)
-        generator = cls(saved.config)
+        generator = cls(cast(GaussianConfig, saved.config))
         generator.trained_on, generator.fit_seed = saved.trained_on, saved.fit_seed
         tensors, _ = load_tensors(folder / CHECKPOINT_NAME)
         try:

@@ -193,7 +193,7 @@ class StarganModel(Trainable):
     summary="Translates images into any of a set's classes by one network; 32 to 256 px",
     source="Choi et al. 2018, arXiv:1711.09020",
 )
-class Stargan(Translator):
+class Stargan(Translator[StarganConfig]):
     """StarGAN for two or more classes, for square images of 32 to 256 pixels, grey or colour."""
 
     name = "stargan"

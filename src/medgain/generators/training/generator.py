@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -30,21 +30,24 @@ from medgain.generators.training.checkpoint import (
     save_tensors,
 )
 from medgain.generators.training.loop import Trainer
-from medgain.generators.training.model import Trainable, TrainingConfig, fresh_weights
+from medgain.generators.training.model import (
+    Trainable,
+    TrainingConfig,
+    TrainingConfigT,
+    fresh_weights,
+)
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import DataError, MedgainError
 from medgain.runtime.seeds import SeedTree
 
 
-class TrainedGenerator(Generator):
+class TrainedGenerator(Generator[TrainingConfigT]):
     """Fits, saves and loads. A subclass says which networks, and how they sample."""
 
-    name: ClassVar[str]
     Config: ClassVar[type[TrainingConfig]] = TrainingConfig
-    sizes_px: ClassVar[tuple[int, ...]]
     needed_images: ClassVar[int] = 4
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: TrainingConfigT | None = None) -> None:
         super().__init__(config)
         self.trained_on: TrainedOn | None = None
         self.fit_seed = 0
@@ -106,10 +109,10 @@ class TrainedGenerator(Generator):
         )
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device | None = None) -> TrainedGenerator:
+    def load(cls, folder: Path, device: torch.device | None = None) -> Self:
         """Load what `save` wrote; samples equal those of the saved generator."""
         saved = read_saved(folder, cls.name, cls.Config)
-        generator = cls(saved.config)
+        generator = cls(cast(TrainingConfigT, saved.config))
         generator.trained_on, generator.fit_seed = saved.trained_on, saved.fit_seed
         generator.notes, generator.trained_kimg = saved.notes, saved.trained_kimg
         tensors, _ = load_tensors(folder / CHECKPOINT_NAME)

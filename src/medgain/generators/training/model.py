@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self, TypeVar
 
 import torch
 from pydantic import Field, field_validator
@@ -93,12 +93,36 @@ class TrainingConfig(GeneratorConfig):
         " validation images by kernel distance, where validation images are given",
     )
 
+    @property
+    def images_per_step(self) -> int:
+        """Training images per step."""
+        return self.batch_size
+
+    @property
+    def snapshot_kimg(self) -> float:
+        """Thousands of images between two snapshots of a run."""
+        return self.grid_kimg
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether validation images decide what is kept."""
+        return self.keep == "best"
+
+    def with_intervals(self, *, snapshot_kimg: float, checkpoint_kimg: float) -> Self:
+        """Return these settings with so many thousands of images between snapshots and between
+        checkpoints."""
+        changes = {"grid_kimg": snapshot_kimg, "checkpoint_kimg": checkpoint_kimg}
+        return self.model_copy(update=changes)
+
     @field_validator("micro_batch")
     @classmethod
     def _some_images(cls, value: int | str | None) -> int | str | None:
         if isinstance(value, int) and value < 1:
             raise ValueError("should be at least 1")
         return value
+
+
+TrainingConfigT = TypeVar("TrainingConfigT", bound=TrainingConfig)
 
 
 class Trainable(ABC):

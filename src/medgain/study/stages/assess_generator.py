@@ -34,7 +34,7 @@ AUDITED = (
 
 
 def assess_generator(
-    generator: Generator,
+    generator: Generator[Any],
     train: ImageSet,
     held_out: ImageSet,
     seeds: SeedTree,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medgain.generators.base import FitContext, Generator
+from medgain.generators.base import FitContext, Generator, GeneratorConfig
 from medgain.generators.training.best import LEAST_IMAGES
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.device import resolve_device
@@ -21,7 +21,7 @@ from medgain.study.dataset import Prepared
 from medgain.study.folder import StudyFolder
 from medgain.study.plan.plan import Plan
 from medgain.study.stages.base import GeneratorStage, Outcome, describe_failure, finished
-from medgain.study.synthetic.routes import kind_of, making, pair_settings, routes_used
+from medgain.study.synthetic.routes import kind_of, making, routes_used, settings_for_classes
 
 SHEET_IMAGES = 32
 
@@ -34,10 +34,11 @@ def generator_key(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> str:
     the seeds that both parts follow from.
     """
     chosen: dict[str, Any] = {}
-    if _keeps_best(plan, prepared, stage):
+    if _config(plan, prepared, stage).needs_validation:
         chosen = {"validation": validation_images(plan, prepared, stage).fingerprint()}
     if stage.classes:
-        chosen |= {"classes": pair_settings(plan, stage.name, stage.classes, prepared.images)}
+        told = settings_for_classes(plan, stage.name, stage.classes, prepared.images)
+        chosen |= {"classes": told}
     return digest(
         real=training_images(plan, prepared, stage).fingerprint(),
         model=plan.generators[stage.name].model or stage.name,
@@ -88,14 +89,10 @@ def _generator_seed(plan: Plan, stage: GeneratorStage) -> int:
     return stage.where.seeds(plan).child("generator", stage.name, stage.label).integer()
 
 
-def _config(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> Any:
-    settings = pair_settings(plan, stage.name, stage.classes, prepared.images)
+def _config(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> GeneratorConfig:
+    settings = settings_for_classes(plan, stage.name, stage.classes, prepared.images)
     written = plan.generators[stage.name].config
     return kind_of(plan, stage.name).Config.model_validate({**written, **settings})
-
-
-def _keeps_best(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> bool:
-    return getattr(_config(plan, prepared, stage), "keep", "last") == "best"
 
 
 def _followed_by(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> ImageSet | None:
@@ -106,7 +103,7 @@ def _followed_by(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> Image
     validation = validation_images(plan, prepared, stage)
     known = count_per_class(validation)
     fewest = min(known.get(label, 0) for label in stage.classes or (stage.label,))
-    if fewest >= LEAST_IMAGES or _keeps_best(plan, prepared, stage):
+    if fewest >= LEAST_IMAGES or _config(plan, prepared, stage).needs_validation:
         return validation
     return None
 
@@ -161,7 +158,12 @@ def train_generator(
 
 
 def _write_sheet(
-    folder: Path, plan: Plan, stage: GeneratorStage, real: ImageSet, generator: Generator, seed: int
+    folder: Path,
+    plan: Plan,
+    stage: GeneratorStage,
+    real: ImageSet,
+    generator: Generator[Any],
+    seed: int,
 ) -> dict[str, Any]:
     """Keep some real training images and samples, side by side material for the report.
 

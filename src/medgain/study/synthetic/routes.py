@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medgain.generators.base import GENERATORS, Generator
-from medgain.generators.kinds.translation.pair import PairTranslator
-from medgain.imageset.imageset import ImageSet, positive_class
+from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import ConfigError, suggest
 from medgain.study.plan.plan import Plan
 from medgain.study.plan.synthetic import Synthetic
@@ -38,7 +37,7 @@ class Making:
         return list(self.routes)
 
 
-def kind_of(plan: Plan, generator: str) -> type[Generator]:
+def kind_of(plan: Plan, generator: str) -> type[Generator[Any]]:
     """Return the registered kind behind an entry of the plan's generators."""
     return GENERATORS.get(plan.generators[generator].model or generator)
 
@@ -64,30 +63,25 @@ def making(plan: Plan, arm: str, images: ImageSet) -> Making | None:
     where = f"arms.{arm}.synthetic"
     if kind.condition == "image":
         _check_classes(plan, spec, where, images)
-        if issubclass(kind, PairTranslator):
+        if kind.learns == "two classes":
             return _between_two(plan, spec, where, images)
         made = [spec.target] if spec.target else [name for name in classes if name != spec.source]
         return Making(tuple(classes), {label: _others(label, spec, classes) for label in made})
-    if kind.condition == "label" and images.classes:
-        return Making(tuple(classes), dict.fromkeys(classes, ()))
-    return Making((), dict.fromkeys(classes, ()))
+    together = kind.learns == "all classes" and images.classes
+    return Making(tuple(classes) if together else (), dict.fromkeys(classes, ()))
 
 
-def pair_settings(
+def settings_for_classes(
     plan: Plan, generator: str, learned: Sequence[str], images: ImageSet
 ) -> dict[str, Any]:
-    """Return the settings that tell a translator between two classes which ones to learn.
+    """Return the settings that tell a generator which of several classes to learn.
 
     They don't depend on the arms, so that an arm in the other direction shares the generator.
     """
-    if not learned or not issubclass(kind_of(plan, generator), PairTranslator):
+    if not learned:
         return {}
-    config = plan.generators[generator].config
-    source, target = config.get("source"), config.get("target")
-    if target is None:
-        free = [name for name in learned if name != source]
-        target = positive_class(free, images.card.positive)
-    return {"source": next(name for name in learned if name != target), "target": target}
+    settings, kind = plan.generators[generator].config, kind_of(plan, generator)
+    return kind.settings_for_classes(settings, learned, images.card.positive)
 
 
 def routes_used(
@@ -122,12 +116,12 @@ def _others(label: str, spec: Synthetic, classes: Sequence[str]) -> tuple[str, .
 
 
 def _check_classes(plan: Plan, spec: Synthetic, where: str, images: ImageSet) -> None:
-    config = plan.generators[spec.generator].config
+    source, target = _named_pair(plan, spec)
     named = {
         f"{where}.from": spec.source,
         f"{where}.to": spec.target,
-        f"generators.{spec.generator}.config.source": config.get("source"),
-        f"generators.{spec.generator}.config.target": config.get("target"),
+        f"generators.{spec.generator}.config.source": source,
+        f"generators.{spec.generator}.config.target": target,
     }
     if len(images.classes) < 2:
         raise ConfigError(
@@ -135,9 +129,9 @@ def _check_classes(plan: Plan, spec: Synthetic, where: str, images: ImageSet) ->
             f" '{images.card.name}' has {images.classes or 'none'}",
             "use a generator that starts from noise",
         )
-    if config.get("source") is not None and config["source"] == config.get("target"):
+    if source is not None and source == target:
         raise ConfigError(
-            f"generators.{spec.generator}.config: source and target are both '{config['source']}'",
+            f"generators.{spec.generator}.config: source and target are both '{source}'",
             "name two classes",
         )
     for key, name in named.items():
@@ -154,8 +148,8 @@ def _between_two(plan: Plan, spec: Synthetic, where: str, images: ImageSet) -> M
     They are those that the arm names, else those of the generator's settings, else the only two.
     Named ones are translated in one direction, otherwise each is made from the other.
     """
-    config = plan.generators[spec.generator].config
-    set_ = [name for name in (config.get("source"), config.get("target")) if name is not None]
+    configured = _named_pair(plan, spec)
+    set_ = [name for name in configured if name is not None]
     asked = [name for name in (spec.source, spec.target) if name is not None]
     pair = set(asked) | (set(set_) if len(set(asked) | set(set_)) <= 2 else set())
     if len(pair) < 2 and len(images.classes) == 2:
@@ -173,10 +167,13 @@ def _between_two(plan: Plan, spec: Synthetic, where: str, images: ImageSet) -> M
             "name the classes in one place, or give the arm a generator of its own",
         )
     learned = tuple(name for name in images.classes if name in pair)
-    source, target = (
-        (spec.source, spec.target) if asked else (config.get("source"), config.get("target"))
-    )
+    source, target = (spec.source, spec.target) if asked else configured
     if source is None and target is None:
         return Making(learned, {label: tuple(pair - {label}) for label in learned})
     target = target if target is not None else next(name for name in learned if name != source)
     return Making(learned, {target: tuple(pair - {target})})
+
+
+def _named_pair(plan: Plan, spec: Synthetic) -> tuple[str | None, str | None]:
+    """Return the classes that the generator's own settings name, from and to."""
+    return kind_of(plan, spec.generator).named_pair(plan.generators[spec.generator].config)

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from medgain.augment.policy import resolve_policy
 from medgain.generators.base import Generator
-from medgain.imageset.imageset import ImageSet, content_hash
+from medgain.imageset.imageset import ImageSet
 from medgain.runtime.device import resolve_device
 from medgain.runtime.errors import TrainingFailure
 from medgain.runtime.files import read_json
@@ -39,7 +38,7 @@ class Drawing:
 
     making: Making
     train: ImageSet
-    generators: dict[str, Generator]
+    generators: dict[str, Generator[Any]]
     seeds: SeedTree
     masks: bool
     seconds: float
@@ -61,9 +60,7 @@ class Drawing:
         """Tell whether nothing need be given: its own images of all other classes will do."""
         sources = self.making.routes[label]
         everything = {name for name in self.making.learned if name != label}
-        return not sources or (
-            set(sources) == everything and getattr(generator.config, "keep_sources", False)
-        )
+        return not sources or (set(sources) == everything and "images" in generator.keeps())
 
     def _of(self, classes: Sequence[str]) -> ImageSet:
         labels = self.train.records["label"].to_numpy(dtype=object)
@@ -82,7 +79,7 @@ def open_drawing(
     if not stages or made is None:
         return None
     seconds = 0.0
-    generators: dict[str, Generator] = {}
+    generators: dict[str, Generator[Any]] = {}
     for stage in stages:
         path = folder.generator(generator_key(plan, prepared, stage))
         record = read_json(path / "stage.json")
@@ -99,31 +96,21 @@ def open_drawing(
 
 
 def translate(
-    generator: Generator, sources: ImageSet, label: str, count: int, seeds: SeedTree
+    generator: Generator[Any], sources: ImageSet, label: str, count: int, seeds: SeedTree
 ) -> ImageSet:
     """Return `count` translations of `sources` to the class `label`.
 
     Each source is used once before any is used twice; from then on they are changed a little
-    first, as the generator's own setting `vary` says, so that translations differ.
+    first, in the generator's own way, so that translations differ.
     """
-    vary = getattr(generator.config, "vary", None)
     parts: list[ImageSet] = []
     for number in range(-(-count // len(sources))):
         below = seeds.child(number)
         left = min(len(sources), count - number * len(sources))
         part = sources.take(below.child("order").numpy().permutation(len(sources)))
-        if number and vary is not None:
-            part = _varied(part, vary, below.child("vary"))
+        if number:
+            part = generator.varied(part, below.child("vary"))
         part = part.take(np.arange(left))
         labels = [label] * left
         parts.append(generator.sample(left, seed=below.integer(), labels=labels, sources=part))
     return ImageSet.join(parts) if len(parts) > 1 else parts[0]
-
-
-def _varied(images: ImageSet, vary: str | dict[str, Any], seeds: SeedTree) -> ImageSet:
-    policy = resolve_policy(vary)
-    parameters = policy.draw(len(images), images.size_px, seeds.torch())
-    changed = policy.apply(np.moveaxis(np.asarray(images.images), -1, 1), parameters)
-    pixels = np.ascontiguousarray(np.moveaxis(changed, 1, -1))
-    records = images.records.assign(sha256=[content_hash(image) for image in pixels])
-    return ImageSet(pixels, records, images.card)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from pydantic import Field
 
 from medgain.augment.policy import resolve_policy
-from medgain.generators.base import Budget, Condition, FitContext, FitReport
+from medgain.generators.base import Budget, Condition, FitContext, FitReport, Kept
 from medgain.generators.kinds.masks.sources import MaskSource, MaskSourceName, fitted, restored
 from medgain.generators.provenance import TrainedOn, check_request, synthetic_set
 from medgain.generators.training.batches import to_pixels
@@ -52,14 +52,17 @@ class MaskConfig(TrainingConfig):
     )
 
 
-class MaskGenerator(TrainedGenerator):
+MaskConfigT = TypeVar("MaskConfigT", bound=MaskConfig)
+
+
+class MaskGenerator(TrainedGenerator[MaskConfigT]):
     """Mask to image. A subclass gives its name, sizes and `build`; this does the rest."""
 
     condition: ClassVar[Condition] = "mask"
-    makes_masks: ClassVar[bool] = True
+    makes_masks = True
     Config: ClassVar[type[TrainingConfig]] = MaskConfig
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: MaskConfigT | None = None) -> None:
         super().__init__(config)
         self._source: MaskSource | None = None
 
@@ -114,7 +117,7 @@ class MaskGenerator(TrainedGenerator):
             DataError: `masks` don't fit; says how.
         """
         trained_on, model = self._fitted()
-        check_request(self.name, count, labels, [trained_on.label], {"sources": sources})
+        check_request(self.name, count, labels, self.classes_drawn(), {"sources": sources})
         given = None if masks is None else self._given(masks, count, trained_on)
         drawn = self._drawn(count, seed) if given is None else given
         where: dict[str, Any] = {"masks": self.config.masks}
@@ -132,6 +135,15 @@ class MaskGenerator(TrainedGenerator):
             masks=drawn,
             details=where,
         )
+
+    def classes_drawn(self) -> list[str]:
+        """Return the one class, or "" where the training part had none or several."""
+        trained_on, _ = self._fitted()
+        return [trained_on.label]
+
+    def keeps(self) -> frozenset[Kept]:
+        """Return the training masks where new ones are made by deforming them."""
+        return frozenset({"masks"}) if self.config.masks == "deformed" else frozenset()
 
     def check(self, real: ImageSet) -> None:
         """Raise DataError if this generator can't be trained on `real`."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from pydantic import Field
 
 from medgain.augment.policy import Policy, resolve_policy
-from medgain.generators.base import Budget, Condition, FitContext, FitReport
+from medgain.generators.base import Budget, Condition, FitContext, FitReport, Kept, Learns
 from medgain.generators.kinds.presets import PresetConfig
 from medgain.generators.kinds.translation.sources import Sources, given_sources, translatable
 from medgain.generators.provenance import TrainedOn, check_request, synthetic_set
@@ -26,7 +26,7 @@ from medgain.generators.training.generator import TrainedGenerator
 from medgain.generators.training.grids import save_beside
 from medgain.generators.training.model import Given, Trainable, TrainingConfig
 from medgain.generators.training.parallel import join_world
-from medgain.imageset.imageset import ImageSet
+from medgain.imageset.imageset import ImageSet, content_hash
 from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
 
@@ -66,7 +66,10 @@ class TranslationConfig(PresetConfig):
     )
 
 
-class Translator(TrainedGenerator):
+TranslationConfigT = TypeVar("TranslationConfigT", bound=TranslationConfig)
+
+
+class Translator(TrainedGenerator[TranslationConfigT]):
     """Image to image. A subclass gives its name, sizes, `build`, and which classes it knows.
 
     A subclass's model finds images to translate in `step.other`, and translates `given.sources`
@@ -74,9 +77,10 @@ class Translator(TrainedGenerator):
     """
 
     condition: ClassVar[Condition] = "image"
+    learns: ClassVar[Learns] = "all classes"
     Config: ClassVar[type[TrainingConfig]] = TranslationConfig
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: TranslationConfigT | None = None) -> None:
         super().__init__(config)
         self._vary = None if self.config.vary is None else resolve_policy(self.config.vary)
         self._stored: Sources | None = None
@@ -101,18 +105,24 @@ class Translator(TrainedGenerator):
     def codes(self, labels: Sequence[str]) -> list[int]:
         """Return how the model calls the classes `labels`."""
 
-    @property
-    def target(self) -> str:
-        """The class that is translated to where none is asked.
-
-        Raises:
-            DataError: there are several.
-        """
+    def classes_drawn(self) -> list[str]:
+        """Return the classes that are translated to where none are asked."""
         trained_on, _ = self._fitted()
-        raise DataError(
-            f"{self.name} translates to any of {', '.join(trained_on.labels)}",
-            "name one with --label",
-        )
+        return trained_on.labels
+
+    def keeps(self) -> frozenset[Kept]:
+        """Return the training images, unless the settings say that they are not stored."""
+        return frozenset({"images"}) if self.config.keep_sources else frozenset()
+
+    def varied(self, sources: ImageSet, seeds: SeedTree) -> ImageSet:
+        """Return `sources` changed as the setting `vary` says."""
+        if self._vary is None:
+            return sources
+        parameters = self._vary.draw(len(sources), sources.size_px, seeds.torch())
+        changed = self._vary.apply(np.moveaxis(np.asarray(sources.images), -1, 1), parameters)
+        pixels = np.ascontiguousarray(np.moveaxis(changed, 1, -1))
+        records = sources.records.assign(sha256=[content_hash(image) for image in pixels])
+        return ImageSet(pixels, records, sources.card)
 
     def translatable(self, sources: ImageSet, label: str) -> ImageSet:
         """Return the images of `sources` that can be translated to the class `label`.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import nn
 
+from medgain.generators.base import Learns
 from medgain.generators.kinds.translation.generator import (
     TranslationConfig,
     Translator,
@@ -94,10 +95,30 @@ class PairModel(Trainable):
         return images
 
 
-class PairTranslator(Translator):
+PairConfigT = TypeVar("PairConfigT", bound=PairConfig)
+
+
+class PairTranslator(Translator[PairConfigT]):
     """Between two classes of a set. A subclass gives its name, sizes and `build`."""
 
+    learns: ClassVar[Learns] = "two classes"
     Config: ClassVar[type[TrainingConfig]] = PairConfig
+
+    @classmethod
+    def named_pair(cls, settings: Mapping[str, Any]) -> tuple[str | None, str | None]:
+        """Return the classes that `settings` name: the one translated, and the one made of it."""
+        return settings.get("source"), settings.get("target")
+
+    @classmethod
+    def settings_for_classes(
+        cls, settings: Mapping[str, Any], classes: Sequence[str], positive: str | None
+    ) -> dict[str, Any]:
+        """Return `source` and `target`: as `settings` name them, else to the positive class."""
+        source, target = cls.named_pair(settings)
+        if target is None:
+            free = [name for name in classes if name != source]
+            target = positive_class(free, positive)
+        return {"source": next(name for name in classes if name != target), "target": target}
 
     def part_of(self, real: ImageSet) -> ImageSet:
         """Return the images of the two classes; see `Translator.part_of`."""
@@ -138,11 +159,10 @@ class PairTranslator(Translator):
         unknown = classes[1 - classes.index(str(known))]
         return (source, unknown) if source is not None else (unknown, str(target))
 
-    @property
-    def target(self) -> str:
-        """The class that is translated to where none is asked."""
+    def classes_drawn(self) -> list[str]:
+        """Return the target class."""
         self._fitted()
-        return self._pair[1]
+        return [self._pair[1]]
 
     def targets(self, count: int, seed: int) -> list[str]:
         """Return the target class, `count` times."""

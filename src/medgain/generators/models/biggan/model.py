@@ -176,7 +176,7 @@ class BigganModel(Trainable):
     summary="Class-conditional residual GAN with attention, all classes at once, 32 to 256 px",
     source="Brock et al. 2019, arXiv:1809.11096",
 )
-class Biggan(ClassNoiseGenerator):
+class Biggan(ClassNoiseGenerator[BigganConfig]):
     """BigGAN for square images of 32 to 256 pixels, grey or colour, all classes at once."""
 
     name = "biggan"

@@ -189,7 +189,7 @@ def spread_timesteps(count: int, timesteps: int, random: torch.Generator) -> tor
     summary="Denoising diffusion, sampled by DDIM; the baseline for GANs (extra: diffusion)",
     source="Ho et al. 2020, arXiv:2006.11239",
 )
-class Ddpm(NoiseGenerator):
+class Ddpm(NoiseGenerator[DdpmConfig]):
     """Diffusion model for square images of 16 to 256 pixels, one class at a time."""
 
     name = "ddpm"

@@ -196,7 +196,7 @@ def _cross_entropy(logits: torch.Tensor, target: float) -> torch.Tensor:
     summary="From masks to images: U-Net against a PatchGAN, with L1; any classes, 64 to 512 px",
     source="Isola et al. 2017, arXiv:1611.07004",
 )
-class Pix2pix(MaskGenerator):
+class Pix2pix(MaskGenerator[Pix2pixConfig]):
     """pix2pix for square images of 64 to 512 pixels, grey or colour, and their masks."""
 
     name = "pix2pix"

@@ -156,7 +156,7 @@ def growth(done: float, count: int) -> float:
     summary="GAN that grows from 4 pixels to the image's size, one class, 32 to 256 px",
     source="Karras et al. 2018, arXiv:1710.10196",
 )
-class Progan(NoiseGenerator):
+class Progan(NoiseGenerator[ProganConfig]):
     """ProGAN for square images of 32 to 256 pixels, grey or colour, one class at a time."""
 
     name = "progan"

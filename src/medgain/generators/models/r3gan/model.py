@@ -210,7 +210,7 @@ class R3ganModel(Trainable):
     summary="Modern GAN without normalisation or tricks, for one class at a time, 16 to 256 px",
     source="Huang et al. 2024, arXiv:2501.05441",
 )
-class R3gan(NoiseGenerator):
+class R3gan(NoiseGenerator[R3ganConfig]):
     """R3GAN for square images of 16 to 256 pixels, grey or colour, one class at a time."""
 
     name = "r3gan"

@@ -195,7 +195,7 @@ class Stylegan2Model(Trainable):
     summary="StyleGAN2 with ADA, for one class at a time, 16 to 256 px",
     source="Karras et al. 2020, arXiv:1912.04958 and arXiv:2006.06676",
 )
-class Stylegan2(NoiseGenerator):
+class Stylegan2(NoiseGenerator[Stylegan2Config]):
     """StyleGAN2 for square images of 16 to 256 pixels, grey or colour, one class at a time."""
 
     name = "stylegan2"
