@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
-from pathlib import Path
 
 import click
 import pytest
 import typer
 
+from documentation import ROOT, page, table_row, undocumented
 from medgain.augment import POLICIES, PolicyConfig
 from medgain.cli.listing import KINDS
 from medgain.cli.main import app
@@ -20,13 +21,6 @@ from medgain.study.executors.base import EXECUTORS
 from medgain.study.plan import plan
 from medgain.study.plan import synthetic as plan_synthetic
 from medgain.tasks.base import TASKS
-
-ROOT = Path(__file__).parents[1]
-REFERENCE = ROOT / "docs" / "reference"
-
-
-def page(name: str) -> str:
-    return (REFERENCE / f"{name}.md").read_text(encoding="utf-8")
 
 
 def commands() -> list[tuple[str, click.Command]]:
@@ -66,10 +60,21 @@ def test_every_command_and_option_is_documented(name, command):
     ids=lambda value: getattr(value, "kind", value),
 )
 def test_every_registered_name_is_documented_with_a_summary(registry, where):
-    text = page(where)
-    for entry in registry:
-        assert f"`{entry.name}`" in text, f"{registry.kind} {entry.name} is not in {where}.md"
-        assert entry.summary
+    missing = undocumented(registry, page(where))
+    assert missing == [], f"{registry.kind}: {missing} are not in {where}.md"
+    assert all(entry.summary for entry in registry)
+
+
+@pytest.mark.parametrize("name", METRICS.names())
+def test_the_table_of_metrics_says_what_the_registry_says(name):
+    metric, cells = METRICS.get(name), table_row(name, page("metrics"))
+    assert ("higher" if metric.higher_is_better else "lower") in cells
+    bound = {math.inf: "∞", -math.inf: "−∞"}
+    low, high = (bound.get(end, f"{end:g}") for end in (metric.low, metric.high))
+    ranges = [f"{low}–{high}", f"{low}–diagonal", f"{low}–1 ({low}–{high})"]
+    assert any(one in cells for one in ranges), f"{name}: {ranges} are not among {cells}"
+    if metric.task == "classification":
+        assert ("yes" if metric.needs_threshold else "no") in cells
 
 
 def test_every_listable_kind_is_in_the_command_reference():

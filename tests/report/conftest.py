@@ -12,6 +12,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from medgain.metrics.classification.table import classification_scores
+from medgain.tasks.classification.config import ClassificationConfig
+from medgain.tasks.classification.task import ClassificationTask, scored_rows
+
 ARMS = ("real", "oversample", "classical", "dcgan", "classical+dcgan", "aa")
 EFFECT = {"real": -0.030, "oversample": -0.024, "dcgan": -0.038, "classical+dcgan": 0.024}
 METRICS = (
@@ -66,6 +70,7 @@ def write_study(
     dump(folder / "environment.json", environment())
     (folder / "plan.yaml").write_text(yaml.safe_dump(plan(arms, fractions), sort_keys=False))
     cells, rows, predictions = [], [], []
+    tables: dict[str, list[pd.DataFrame]] = {}
     for arm in arms:
         for fraction in fractions:
             for fold in range(folds):
@@ -76,13 +81,19 @@ def write_study(
                     cell = one_cell(rng, arm, fraction, fold, repeat, broken)
                     if not broken:
                         for test_set in test_sets:
-                            predictions.append(predict(rng, cell, test_set, classes))
+                            mine = predict(rng, cell, test_set, classes)
+                            predictions.append(mine)
+                            rows += class_rows(cell, mine, classes)
+                            for name, table in prediction_tables(cell, mine, classes).items():
+                                tables.setdefault(name, []).append(table)
                     rows += score_rows(cell, test_sets, predictions[-len(test_sets) :], rng)
                     cells.append(cell)
     results = pd.DataFrame(rows)
     results.to_parquet(folder / "results.parquet")
     if predictions:
         pd.concat(predictions).to_parquet(folder / "predictions.parquet")
+    for name, parts in tables.items():
+        pd.concat(parts).to_parquet(folder / f"{name}.parquet")
     for cell in cells:
         target = folder / "cells" / cell["cell"].replace("/", "_").replace("<", "_")
         target.mkdir(parents=True)
@@ -162,6 +173,36 @@ def predict(
             **table,
         }
     )
+
+
+def class_rows(
+    cell: dict[str, Any], predictions: pd.DataFrame, classes: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Return the rows of results.parquet that are of one class, from the predictions."""
+    keys = ("cell", "arm", "fraction", "fold", "repeat", "status", "cause", "real_images")
+    scores = classification_scores(scored_rows(predictions, card_of(classes)), classes)
+    return [
+        {key: cell[key] for key in keys}
+        | {"test_set": predictions["test_set"].iloc[0], "metric": name, "value": value}
+        for name, value in scores.items()
+        if "[" in name
+    ]
+
+
+def prediction_tables(
+    cell: dict[str, Any], predictions: pd.DataFrame, classes: tuple[str, ...]
+) -> dict[str, pd.DataFrame]:
+    """Return the rows of confusion.parquet and roc.parquet of one cell and test set."""
+    task = ClassificationTask(ClassificationConfig())
+    keys = {key: cell[key] for key in ("cell", "arm", "fraction", "fold", "repeat")}
+    keys["test_set"] = predictions["test_set"].iloc[0]
+    tables = task.prediction_tables(predictions, card_of(classes))
+    return {name: table.assign(**keys) for name, table in tables.items()}
+
+
+def card_of(classes: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a task reads of an image set's card."""
+    return {"classes": list(classes), "positive": classes[-1] if len(classes) == 2 else None}
 
 
 def score_rows(

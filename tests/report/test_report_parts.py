@@ -1,14 +1,12 @@
-"""The report's small parts: words, scales, charts, pictures, per-class scores."""
+"""The report's small parts: words, scales, charts, pictures."""
 
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
-from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from medgain.report.charts.curves import monotone
 from medgain.report.charts.forest import forest_axis, forest_strip
@@ -18,7 +16,6 @@ from medgain.report.shared.pictures import contact_sheet, fit_sheets, load_array
 from medgain.report.study.answer import worth_text
 from medgain.report.study.costs import energy_used
 from medgain.report.study.generators import policy_name
-from medgain.report.study.scoring import CLASS_SCORES, cell_scores, roc_grid, summary
 from medgain.report.study.training import mean_curves
 
 EASY = settings(deadline=None, max_examples=60)
@@ -139,70 +136,6 @@ def test_mean_curve_of_histories_that_end_at_different_steps() -> None:
 def test_mean_curve_keeps_nulls_out() -> None:
     _, y = mean_curves([{"loss": [1.0, None, 3.0]}])["loss"]
     assert y[0] == 1.0 and np.isnan(y[1]) and y[2] == 3.0
-
-
-def predictions(count: int = 90, classes: int = 3) -> pd.DataFrame:
-    rng = np.random.default_rng(3)
-    truth = rng.integers(0, classes, count)
-    odds = rng.random((count, classes)) + 0.5 * np.eye(classes)[truth]
-    table = odds / odds.sum(axis=1, keepdims=True)
-    names = [f"c{i}" for i in range(classes)]
-    columns = {f"p_{name}": table[:, i] for i, name in enumerate(names)}
-    return pd.DataFrame({"label": np.array(names)[truth], "threshold": 0.45, **columns})
-
-
-def test_class_scores_equal_scikit_learn() -> None:
-    rows = predictions()
-    names = ["c0", "c1", "c2"]
-    scored = cell_scores(rows, names, None)
-    assert scored is not None and scored.confusion.sum() == len(rows)
-    table = rows[[f"p_{name}" for name in names]].to_numpy()
-    called = np.array(names)[table.argmax(axis=1)]
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        rows["label"], called, labels=names, zero_division=0
-    )
-    found = dict(zip(CLASS_SCORES, scored.per_class.T, strict=True))
-    assert found["sensitivity"] == pytest.approx(recall)
-    assert found["precision"] == pytest.approx(precision)
-    assert found["F1"] == pytest.approx(f1)
-    areas = [roc_auc_score(rows["label"] == name, table[:, i]) for i, name in enumerate(names)]
-    assert found["AUROC"] == pytest.approx(areas)
-
-
-def test_two_classes_use_the_threshold() -> None:
-    rows = predictions(classes=2)
-    scored = cell_scores(rows, ["c0", "c1"], "c0")
-    assert scored is not None
-    assert scored.confusion[:, 0].sum() == (rows["p_c0"] >= 0.45).sum()
-
-
-def test_roc_curve_rises_and_its_area_is_near_auroc() -> None:
-    rows = predictions(classes=2)
-    scored = cell_scores(rows, ["c0", "c1"], "c1")
-    assert scored is not None
-    curve = scored.roc[1]
-    assert curve[0] == 0 and curve[-1] == 1 and (np.diff(curve) >= 0).all()
-    area = np.trapezoid(curve, roc_grid())
-    assert area == pytest.approx(scored.per_class[1, -1], abs=0.02)
-
-
-def test_cells_that_cannot_be_scored_are_none() -> None:
-    rows = predictions()
-    assert cell_scores(rows.assign(label="other"), ["c0", "c1", "c2"], None) is None
-    assert cell_scores(rows.assign(p_c0=np.nan), ["c0", "c1", "c2"], None) is None
-
-
-def test_absent_class_gives_nan_not_zero() -> None:
-    rows = predictions()
-    scored = cell_scores(rows[rows["label"] != "c2"], ["c0", "c1", "c2"], None)
-    assert scored is not None and np.isnan(scored.per_class[2, 0])
-
-
-def test_summary_leaves_nan_out() -> None:
-    mean, sd = summary([np.array([1.0, np.nan]), np.array([3.0, np.nan])])
-    assert mean[0] == 2 and np.isnan(mean[1])
-    assert sd is not None and sd[0] == pytest.approx(np.sqrt(2)) and np.isnan(sd[1])
-    assert summary([np.array([1.0])])[1] is None
 
 
 def test_contact_sheet_keeps_pixels_and_has_clear_gaps() -> None:

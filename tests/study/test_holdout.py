@@ -177,7 +177,7 @@ def test_recalls_of_three_classes_are_compared(plan, tmp_path):
     from medgain.report import write_report
 
     page = write_report(tmp_path / "out").read_text("utf-8")
-    assert "gain in sensitivity, points" in page
+    assert "gain in recall, points" in page
     assert "balanced test set held out" in page
 
 

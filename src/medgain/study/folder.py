@@ -49,6 +49,10 @@ class StudyFolder:
         """One row per cell × test image."""
         return self.path / "predictions.parquet"
 
+    def prediction_table(self, name: str) -> Path:
+        """What the task shows of predictions: of a classification "confusion" and "roc"."""
+        return self.path / f"{name}.parquet"
+
     @property
     def verdict_file(self) -> Path:
         """The comparisons."""

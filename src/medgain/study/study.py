@@ -25,6 +25,7 @@ from medgain.study.plan.plan import Plan
 from medgain.study.results.examples import write_policy_examples
 from medgain.study.results.gather import Results, gather
 from medgain.study.results.panels import write_panels
+from medgain.study.results.prediction_tables import write_prediction_tables
 from medgain.study.stages.assessment import read_assessments
 from medgain.study.stages.base import AssessmentStage, CellStage, GeneratorStage, Outcome, Stage
 from medgain.study.stages.generator import generator_key, generator_stages
@@ -138,11 +139,13 @@ class Study:
         """Gather the finished cells in `out`, compare the arms, and write the verdicts."""
         folder = StudyFolder(Path(out))
         results = gather(self.plan, folder)
+        dataset = read_json(folder.dataset_file)
+        write_prediction_tables(self.plan, folder, results.predictions, dataset["card"])
         if self.plan.task_kind.needs_masks:
             write_panels(self.plan, folder, results.predictions)
         write_json(
             folder.verdict_file,
-            conclude(self.plan, results, read_json(folder.dataset_file), read_assessments(folder)),
+            conclude(self.plan, results, dataset, read_assessments(folder)),
         )
         return StudyResult(folder.path, results, read_json(folder.verdict_file))
 

@@ -116,6 +116,17 @@ class Task(ABC):
             card: of the image set: `classes`, `positive` and `mask_classes` are read.
         """
 
+    def prediction_tables(
+        self, frame: pd.DataFrame, card: Mapping[str, Any]
+    ) -> dict[str, pd.DataFrame]:
+        """Return what is shown of predictions beside the metrics, tables by name; by default none.
+
+        Args:
+            frame: rows of `per_image` of one test set.
+            card: of the image set, as in `resampled`.
+        """
+        return {}
+
     def keep(self, predictions: np.ndarray, folder: Path) -> list[Path]:
         """Write to `folder` what `per_image` can't hold; return the files (by default none)."""
         return []

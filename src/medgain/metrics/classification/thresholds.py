@@ -10,6 +10,8 @@ from medgain.metrics.classification.inputs import NEUTRAL_THRESHOLD, Scored, che
 from medgain.runtime.errors import ConfigError, suggest
 
 RULES = ("youden", "half")
+# false-positive rates at which curves are compared and averaged, denser where they are steep
+ROC_GRID = np.linspace(0.0, 1.0, 61) ** 1.5
 
 
 def roc_points(
@@ -33,6 +35,20 @@ def roc_points(
         weights: None or (N,).
     """
     return _roc(check_scored(truth, probabilities, positive=positive, weights=weights), positive)
+
+
+def roc_at_grid(scored: Scored, code: int) -> FloatArray:
+    """Return the true-positive rate of class `code` against the rest at `ROC_GRID`, (61,).
+
+    At a vertical step it is the upper end, but for the first point, which is 0. NaN where the
+    class or the rest is absent.
+    """
+    false_rate, true_rate, _ = _roc(scored, code)
+    if not (np.isfinite(false_rate).all() and np.isfinite(true_rate).all()):
+        return np.full(len(ROC_GRID), np.nan)
+    curve = np.interp(ROC_GRID, false_rate, true_rate)
+    curve[0] = 0.0
+    return curve
 
 
 def choose_threshold(

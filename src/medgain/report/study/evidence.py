@@ -6,18 +6,10 @@ import numpy as np
 import pandas as pd
 
 from medgain.report.charts.curves import Line, roc_chart
-from medgain.report.shared.wording import count, number, plural, score
+from medgain.report.shared.wording import count, number, plural
 from medgain.report.study.frame import Block, Frame
 from medgain.report.study.gains import recall_gains
-from medgain.report.study.scoring import (
-    CLASS_SCORES,
-    CellScores,
-    cell_scores,
-    class_columns,
-    roc_grid,
-    summary,
-)
-from medgain.report.study.structures import mean_sd, metric_columns
+from medgain.report.study.structures import class_metrics, mean_sd, metric_columns
 
 
 def score_tables(frame: Frame) -> list[Block]:
@@ -76,70 +68,79 @@ def metric_heads(frame: Frame) -> list[Block]:
 
 def class_views(frame: Frame) -> list[Block]:
     """Return per test set and fraction: per-class tables, confusion matrices and ROC charts."""
-    classes = [str(name) for name in frame.files.verdict.get("classes") or []]
-    predictions = frame.files.predictions
-    if class_columns(predictions, classes) is None:
+    if frame.files.confusion.empty:
         return []
-    positive = frame.files.verdict.get("positive")
+    classes = [str(name) for name in frame.files.verdict.get("classes") or []]
     views = []
-    for test_set, fraction in frame.views():
-        rows = predictions[
-            (predictions["test_set"] == test_set) & (predictions["fraction"] == fraction)
-        ]
-        scored = {
-            arm: _scored(rows[rows["arm"] == arm], classes, positive) for arm in frame.files.arms
-        }
-        scored = {arm: cells for arm, cells in scored.items() if cells}
-        if scored:
+    for view in frame.views():
+        scores, counts, curves = (
+            _within(table, view)
+            for table in (frame.ok_results, frame.files.confusion, frame.files.roc)
+        )
+        arms = [arm for arm in frame.files.arms if arm in set(counts["arm"])]
+        if arms:
             views.append(
                 {
-                    "title": frame.view_line(test_set, fraction),
+                    "title": frame.view_line(*view),
                     "classes": [
-                        _class_table(
-                            frame, scored, k, name, recall_gains(frame, test_set, fraction, name)
-                        )
-                        for k, name in enumerate(classes)
+                        _class_table(frame, arms, scores, counts, name, view) for name in classes
                     ],
-                    "confusions": [_confusion(frame, arm, scored[arm], classes) for arm in scored],
-                    "rocs": _rocs(frame, scored, classes, positive),
+                    "confusions": [
+                        _confusion(frame, arm, counts[counts["arm"] == arm], classes)
+                        for arm in arms
+                    ],
+                    "rocs": _rocs(frame, arms, scores, curves, classes),
                 }
             )
     return views
 
 
-def _scored(rows: pd.DataFrame, classes: list[str], positive: str | None) -> list[CellScores]:
-    cells = [cell_scores(group, classes, positive) for _, group in rows.groupby("cell", sort=False)]
-    return [cell for cell in cells if cell is not None]
+def _within(table: pd.DataFrame, view: tuple[str, float]) -> pd.DataFrame:
+    return table[(table["test_set"] == view[0]) & (table["fraction"] == view[1])]
 
 
 def _class_table(
     frame: Frame,
-    scored: dict[str, list[CellScores]],
-    code: int,
+    arms: list[str],
+    scores: pd.DataFrame,
+    counts: pd.DataFrame,
     name: str,
-    gains: dict[str, str],
+    view: tuple[str, float],
 ) -> Block:
+    """Return one class's scores by arm: every metric that the results know by class."""
+    metrics = class_metrics(frame)
+    gains = recall_gains(frame, *view, name)
     rows = []
-    for arm, cells in scored.items():
-        mean, sd = summary([cell.per_class[code] for cell in cells])
-        values = [(score(m), score(sd[i]) if sd is not None else "") for i, m in enumerate(mean)]
-        gain = "reference" if arm == frame.files.reference else gains.get(arm, "–")
-        swatch = frame.swatches[arm]
-        rows.append({"arm": arm, "swatch": swatch, "values": values, "gain": gain})
-    sizes = [cell.confusion[code].sum() for cells in scored.values() for cell in cells]
-    span = sorted({round(float(size)) for size in sizes})
-    size = count(span[0]) if len(span) == 1 else f"{count(span[0])} to {count(span[-1])}"
+    for arm in arms:
+        mine = scores[scores["arm"] == arm]
+        values = [mine.loc[mine["metric"] == f"{metric}[{name}]", "value"] for metric in metrics]
+        rows.append(
+            {
+                "arm": arm,
+                "swatch": frame.swatches[arm],
+                "values": [
+                    mean_sd(frame, metric, value)
+                    for metric, value in zip(metrics, values, strict=True)
+                ],
+                "gain": "reference" if arm == frame.files.reference else gains.get(arm, "–"),
+            }
+        )
+    sizes = counts[counts["true"] == name].groupby("cell")["images"].sum()
+    size = count(sizes.min())
+    if sizes.min() < sizes.max():
+        size = f"{size} to {count(sizes.max())}"
     return {
         "name": name,
         "images": size,
-        "heads": CLASS_SCORES,
+        "heads": metric_columns(frame, metrics),
         "gains": bool(gains),
         "rows": rows,
     }
 
 
-def _confusion(frame: Frame, arm: str, cells: list[CellScores], classes: list[str]) -> Block:
-    counts = np.sum([cell.confusion for cell in cells], axis=0)
+def _confusion(frame: Frame, arm: str, cells: pd.DataFrame, classes: list[str]) -> Block:
+    summed = cells.pivot_table(index="true", columns="predicted", values="images", aggfunc="sum")
+    counts = summed.loc[classes, classes].to_numpy(np.float64)
     rows = []
     for k, name in enumerate(classes):
         total = counts[k].sum()
@@ -162,47 +163,55 @@ def _confusion(frame: Frame, arm: str, cells: list[CellScores], classes: list[st
         "swatch": frame.swatches[arm],
         "classes": classes,
         "rows": rows,
-        "cells": plural(len(cells), "cell"),
+        "cells": plural(cells["cell"].nunique(), "cell"),
     }
 
 
 def _rocs(
-    frame: Frame, scored: dict[str, list[CellScores]], classes: list[str], positive: str | None
+    frame: Frame, arms: list[str], scores: pd.DataFrame, curves: pd.DataFrame, classes: list[str]
 ) -> list[Block]:
     """Return one chart per arm against the reference, for the positive class or for each class."""
-    codes = (
-        [classes.index(positive) if positive in classes else 1]
-        if len(classes) == 2
-        else (list(range(len(classes))))
-    )
+    positive = frame.files.verdict.get("positive")
+    shown = [str(positive)] if len(classes) == 2 and positive in classes else classes
     reference = frame.files.reference
-    others = [arm for arm in scored if arm != reference] or list(scored)
+    others = [arm for arm in arms if arm != reference] or arms
     charts = []
-    for code in codes:
-        lines = {arm: _roc_line(frame, arm, cells, code) for arm, cells in scored.items()}
+    for name in shown:
+        mine = curves[curves["class"] == name]
+        lines = {arm: _roc_line(frame, arm, mine[mine["arm"] == arm]) for arm in arms}
+        of_class = scores[scores["metric"] == f"auroc[{name}]"]
+        areas = {
+            arm: frame.value("auroc", of_class.loc[of_class["arm"] == arm, "value"].mean())
+            for arm in arms
+        }
         for arm in others:
-            shown = [lines[name] for name in dict.fromkeys([reference, arm]) if name in lines]
-            area = score(summary([cell.per_class[code, -1:] for cell in scored[arm]])[0][0])
-            alternative = f"ROC curve of {arm} for class {classes[code]}, area {area}"
-            beside = ""
-            if reference in scored and arm != reference:
-                areas = [cell.per_class[code, -1:] for cell in scored[reference]]
-                beside = score(summary(areas)[0][0])
+            drawn = [lines[one] for one in dict.fromkeys([reference, arm]) if one in lines]
+            alternative = f"ROC curve of {arm} for class {name}, area {areas[arm]}"
+            beside = areas[reference] if reference in arms and arm != reference else ""
+            if beside:
                 alternative += f"; {reference}, area {beside}"
             charts.append(
                 {
                     "arm": arm,
                     "swatch": frame.swatches[arm],
-                    "class": classes[code] if len(codes) > 1 else "",
-                    "area": area,
+                    "class": name if len(shown) > 1 else "",
+                    "area": areas[arm],
                     "beside": beside,
-                    "chart": roc_chart(shown, alternative + "."),
+                    "chart": roc_chart(drawn, alternative + "."),
                 }
             )
     return charts
 
 
-def _roc_line(frame: Frame, arm: str, cells: list[CellScores], code: int) -> Line:
-    mean, sd = summary([cell.roc[code] for cell in cells])
-    band = (np.clip(mean - sd, 0, 1), np.clip(mean + sd, 0, 1)) if sd is not None else (None, None)
-    return Line(arm, frame.styles[arm], roc_grid(), mean, *band)
+def _roc_line(frame: Frame, arm: str, curves: pd.DataFrame) -> Line:
+    """Return the mean curve over an arm's cells, with a band of one standard deviation."""
+    wide = curves.pivot_table(
+        index="false_positive_rate", columns="cell", values="true_positive_rate", dropna=False
+    )
+    mean = wide.mean(axis=1).to_numpy(np.float64)
+    at = wide.index.to_numpy(np.float64)
+    if wide.shape[1] < 2:
+        return Line(arm, frame.styles[arm], at, mean)
+    sd = wide.std(axis=1, ddof=1).to_numpy(np.float64)
+    low, high = np.clip(mean - sd, 0, 1), np.clip(mean + sd, 0, 1)
+    return Line(arm, frame.styles[arm], at, mean, low, high)

@@ -11,9 +11,12 @@ import yaml
 
 from medgain.runtime.errors import DataError, MedgainError
 from medgain.runtime.files import read_json
+from medgain.study.folder import StudyFolder
 
 RESULT_COLUMNS = ("cell", "arm", "fraction", "fold", "repeat", "test_set", "metric", "value")
 PREDICTION_COLUMNS = ("cell", "arm", "fraction", "fold", "repeat", "test_set")
+CONFUSION_COLUMNS = (*PREDICTION_COLUMNS, "true", "predicted", "images")
+ROC_COLUMNS = (*PREDICTION_COLUMNS, "class", "false_positive_rate", "true_positive_rate")
 _OF_TASK = {"classification": ("label",), "segmentation": ("image_id", "group")}
 
 
@@ -29,6 +32,8 @@ class StudyFiles:
     dataset: dict[str, Any]
     results: pd.DataFrame
     predictions: pd.DataFrame
+    confusion: pd.DataFrame
+    roc: pd.DataFrame
     cells: list[dict[str, Any]]
     generators: list[dict[str, Any]]
     policies: list[dict[str, Any]]
@@ -110,6 +115,7 @@ def read_study(folder: Path) -> StudyFiles:
             f"{folder} holds no finished study (it has no verdict.json)",
             "run it to the end: medgain study run PLAN --out FOLDER --resume",
         )
+    study = StudyFolder(folder)
     verdict = _json(folder / "verdict.json")
     if not isinstance(verdict, dict):
         raise DataError(f"{folder / 'verdict.json'} holds no verdict", "make it again")
@@ -125,6 +131,8 @@ def read_study(folder: Path) -> StudyFiles:
         dataset=_json(folder / "dataset.json") or {},
         results=_table(folder / "results.parquet", RESULT_COLUMNS),
         predictions=_table(folder / "predictions.parquet", columns),
+        confusion=_table(study.prediction_table("confusion"), CONFUSION_COLUMNS),
+        roc=_table(study.prediction_table("roc"), ROC_COLUMNS),
         cells=_many(folder, "cells/*/cell.json"),
         generators=_generators(folder),
         policies=_json(folder / "policies.json") or [],

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from medgain.imageset.imageset import positive_class
 from medgain.metrics.base import find_metric
 from medgain.study.inference.comparisons import ArmScore, Comparison, compare
 from medgain.study.inference.power import detectable_gain, repeats_needed
@@ -50,7 +51,7 @@ def conclude(
         "origin": card["origin"],
         "task": plan.make_task().config.kind,
         "classes": card["classes"],
-        "positive": card["positive"],
+        "positive": _positive(card),
         "mask_classes": card["mask_classes"],
         "metric": plan.metric,
         "higher_is_better": find_metric(plan.metric).higher_is_better,
@@ -65,6 +66,12 @@ def conclude(
         "failed_cells": int(failed),
         "notes": _notes(plan, comparisons, dataset, int(failed)),
     }
+
+
+def _positive(card: dict[str, Any]) -> str | None:
+    """Return which of two classes is the positive one; of more, what the card says."""
+    two = len(card["classes"]) == 2
+    return positive_class(card["classes"], card["positive"]) if two else card["positive"]
 
 
 def _as_dict(

@@ -15,6 +15,7 @@ from medgain.imageset.imageset import ImageSet, positive_class
 from medgain.metrics import choose_threshold
 from medgain.metrics.classification.inputs import Scored, check_scored
 from medgain.metrics.classification.table import classification_scores, metric_value
+from medgain.metrics.classification.thresholds import ROC_GRID, roc_at_grid
 from medgain.runtime.device import resolve_precision
 from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
@@ -159,6 +160,34 @@ class ClassificationTask(Task):
         """Return a metric of `score` in each resample, (B,), computed anew from `per_image`."""
         scored = scored_rows(frame, card, weights)
         return metric_value(metric, scored, card["classes"])
+
+    def prediction_tables(
+        self, frame: pd.DataFrame, card: Mapping[str, Any]
+    ) -> dict[str, pd.DataFrame]:
+        """Return "confusion" and "roc".
+
+        "confusion": `true`, `predicted` and the number of `images`, a row for each pair of classes.
+        "roc": for each `class` against the rest the `true_positive_rate` at `ROC_GRID`, the
+        `false_positive_rate`; NaN where one of the two is absent.
+        """
+        scored, classes = scored_rows(frame, card), list(card["classes"])
+        confusion = pd.DataFrame(
+            {
+                "true": np.repeat(classes, len(classes)),
+                "predicted": np.tile(classes, len(classes)),
+                "images": np.rint(scored.confusion).astype(np.int64).ravel(),
+            }
+        )
+        roc = pd.DataFrame(
+            {
+                "class": np.repeat(classes, len(ROC_GRID)),
+                "false_positive_rate": np.tile(ROC_GRID, len(classes)),
+                "true_positive_rate": np.concatenate(
+                    [roc_at_grid(scored, code) for code in range(len(classes))]
+                ),
+            }
+        )
+        return {"confusion": confusion, "roc": roc}
 
     def _spec(self, images: ImageSet) -> ClassifierSpec:
         return ClassifierSpec(
