@@ -38,19 +38,22 @@ def list_registered(
         raise ConfigError(f"there is no list of '{kind}'", suggest(kind, KINDS))
     module, name = KINDS[kind]
     registry = getattr(importlib.import_module(module), name)
+    rows = [
+        {"name": entry.name, "summary": entry.summary, "source": entry.source}
+        | (entry.value.described() if hasattr(entry.value, "described") else {})
+        for entry in registry
+    ]
     if as_json:
-        rows = [
-            {"name": entry.name, "summary": entry.summary, "source": entry.source}
-            for entry in registry
-        ]
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("name", "what it is", "source"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
-    for entry in registry:
-        table.add_row(entry.name, entry.summary, entry.source)
+    shown = ["name", *(key for key in ("task", "unit") if key in rows[0]), "summary", "source"]
+    for key in shown:
+        heading = "what it is" if key == "summary" else key
+        table.add_column(heading, overflow="fold", no_wrap=key == "name")
+    for row in rows:
+        table.add_row(*(row[key] for key in shown))
     Console().print(table)
