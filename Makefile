@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test slow lint format bench bench-statistics bench-training bench-policies clean
+.PHONY: install demo test slow lint format bench bench-statistics bench-training bench-policies mutants clean
 
 install: $(STAMP)
 
@@ -45,5 +45,9 @@ bench-training: $(STAMP)
 bench-policies: $(STAMP)
 	$(BIN)/python benchmarks/policy_throughput.py
 
+# small faults in what a verdict rests on: does a test notice? An hour or two; MUTANTS="--share 0.25" samples
+mutants: $(STAMP)
+	$(BIN)/python benchmarks/mutation_score.py $(MUTANTS)
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache mutants
