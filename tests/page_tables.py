@@ -13,6 +13,7 @@ class _Tables(HTMLParser):
         super().__init__()
         self.tables: list[list[list[str]]] = []
         self.open: list[str] = []
+        self.in_cell = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in _SKIPPED:
@@ -23,15 +24,18 @@ class _Tables(HTMLParser):
             self.tables[-1].append([])
         elif tag in ("td", "th"):
             self.tables[-1][-1].append("")
+            self.in_cell = True
 
     def handle_endtag(self, tag: str) -> None:
         if self.open and self.open[-1] == tag:
             self.open.pop()
+        if tag in ("td", "th"):
+            self.in_cell = False
         if tag == "table":
             self.tables[-1] = [[_plain(cell) for cell in row] for row in self.tables[-1]]
 
     def handle_data(self, data: str) -> None:
-        if self.tables and self.tables[-1] and self.tables[-1][-1] and not self.open:
+        if self.in_cell and not self.open:
             self.tables[-1][-1][-1] += data
 
 

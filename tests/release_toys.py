@@ -8,6 +8,16 @@ import numpy as np
 
 from medgain import Card, ImageSet
 from medgain.assess.audit.result import AuditResult, DistanceHistogram
+from medgain.assess.score.result import (
+    ExtractorScores,
+    FidelityScore,
+    FidelityScores,
+    NotDone,
+    ScopeScores,
+    ScoredRealSet,
+    ScoredSyntheticSet,
+    ScoreResult,
+)
 from medgain.imageset.imageset import Intensity
 
 TRAIN_IDS = [f"IM-{number:04d}-0001" for number in range(115, 121)]
@@ -136,20 +146,66 @@ def passing(image_set: ImageSet, train_images: int = 6, **changes: Any) -> Audit
     return AuditResult.model_validate(values)
 
 
-def score_values(fingerprint: str) -> dict[str, Any]:
-    """What a score writes, in brief."""
-    found = {"value": 0.2, "ci_low": 0.1, "ci_high": 0.3, "null": 0.01, "sentence": "KD 0.2"}
-    return {
-        "real": {"name": PRIVATE_PATH, "compared": 80, "rule": "the test part is held out"},
-        "synthetic": {"fingerprint": fingerprint, "made_by": HISTORY},
-        "features": [
-            {
-                "name": "radiomics",
-                "identity": "radiomics",
-                "scopes": [{"label": None, "n": 37, "scores": {"kd": found}}],
-            }
-        ],
-        "headline": "Synthetic images differ from held-out real ones.",
-        "sentences": ["KD 0.2 (real-real 0.01).", f"read from {PRIVATE_PATH}"],
-        "notes": [],
+def scored(fingerprint: str) -> ScoreResult:
+    """A small score of the set with `fingerprint`, which names a path."""
+    reason = NotDone(reason="networks are not trained in this run")
+    kd = FidelityScore(
+        value=0.2, ci_low=0.1, ci_high=0.3, null=0.01, null_sd=0.02, worse_than_null=True,
+        sentence="KD 0.2",
+    )  # fmt: skip
+    fidelity = FidelityScores(
+        n=37, real_images=80, synthetic_images=80, splits=25, scores={"kd": kd}
+    )
+    real = {
+        "name": PRIVATE_PATH,
+        "origin": "real",
+        "modality": "X-ray",
+        "classes": ["normal", "pneumonia"],
+        "size_px": (9, 7),
+        "channels": 1,
+        "fingerprint": "c" * 64,
+        "rule": "the test part is held out",
+        "held_out": 80,
+        "compared": 80,
+        "held_out_fingerprint": "d" * 64,
+        "train": 100,
+        "groups_known": True,
+        "group_rule": "patients",
+        "groups": 80,
+        "per_class": {"normal": 40, "pneumonia": 40},
     }
+    return ScoreResult(
+        medgain="0.1",
+        seed=0,
+        headline="Synthetic images differ from held-out real ones.",
+        summary=[],
+        sentences=["KD 0.2 (real-real 0.01).", f"read from {PRIVATE_PATH}"],
+        notes=[],
+        real=ScoredRealSet.model_validate(real),
+        synthetic=ScoredSyntheticSet(
+            name="made",
+            origin="synthetic",
+            images=80,
+            compared=80,
+            fingerprint=fingerprint,
+            per_class={},
+            made_by=HISTORY,
+        ),
+        neighbours=5,
+        splits=25,
+        metrics=[],
+        features=[
+            ExtractorScores(
+                name="radiomics",
+                identity="radiomics",
+                dimensions=90,
+                details={},
+                scopes=[ScopeScores(label=None, fidelity=fidelity, two_sample=reason)],
+                seconds=1.0,
+            )
+        ],
+        pixel_test=reason,
+        training=reason,
+        consistency=None,
+        seconds=1.0,
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -17,7 +15,8 @@ from medgain.assess.consistency import (
     segmenter_config,
     train_and_check,
 )
-from medgain.assess.score.folder import PAIRS_NAME, score_to_folder
+from medgain.assess.score.folder import PAIRS_FILE, score_to_folder
+from medgain.assess.score.result import FigureGap, SideCounts, read_score
 from medgain.assess.score.run import score
 from medgain.assess.score.wording import consistency_sentences
 from medgain.imageset.imageset import Card, ImageSet
@@ -68,16 +67,16 @@ def by_brightness(images):
 
 def test_pairs_that_belong_together_score_like_real_ones():
     found = consistency(by_brightness, pairs(seed=1, origin="synthetic"), pairs(), seeds=SEEDS)
-    assert list(found["scores"]) == [
+    assert list(found.scores) == [
         *("dice", "dice[organ]", "dice[spot]"),
         *("boundary_f", "boundary_f[organ]", "boundary_f[spot]"),
     ]
-    assert found["images"] == {"synthetic": 40, "real": 40}
-    assert found["groups"] == {"synthetic": 20, "real": 20}
-    for block in found["scores"].values():
-        assert block["synthetic"]["value"] == block["real"]["value"] == 1
-        assert block["gap"] == {"value": 0, "ci_low": 0, "ci_high": 0}
-        assert block["shuffled"] < 0.7
+    assert found.images == SideCounts(synthetic=40, real=40)
+    assert found.groups == SideCounts(synthetic=20, real=20)
+    for block in found.scores.values():
+        assert block.synthetic.value == block.real.value == 1
+        assert block.gap == FigureGap(value=0, ci_low=0, ci_high=0)
+        assert block.shuffled < 0.7
 
 
 def test_masks_that_lie_beside_what_images_show_are_found_out():
@@ -86,18 +85,18 @@ def test_masks_that_lie_beside_what_images_show_are_found_out():
         consistency(by_brightness, pairs(seed=1, origin="synthetic", shift_px=d), real, seeds=SEEDS)
         for d in (0, 1, 2, 4)
     ]
-    values = [found["scores"]["dice"]["synthetic"]["value"] for found in shown]
+    values = [found.scores["dice"].synthetic.value for found in shown]
     assert values == sorted(values, reverse=True) and len(set(values)) == 4
     for found in shown[1:]:
-        gap = found["scores"]["dice"]["gap"]
-        assert gap["ci_low"] <= gap["value"] <= gap["ci_high"] < 0
+        gap = found.scores["dice"].gap
+        assert gap.ci_low <= gap.value <= gap.ci_high < 0
         assert "fit their masks less well" in consistency_sentences(found)[0]
     swapped = pairs(seed=1, origin="synthetic")
     swapped = ImageSet.from_arrays(
         swapped.images, masks=np.roll(swapped.masks, 1, axis=0), card=swapped.card
     )
-    found = consistency(by_brightness, swapped, real, seeds=SEEDS)["scores"]["dice[organ]"]
-    assert found["synthetic"]["value"] == pytest.approx(found["shuffled"], abs=0.12)
+    found = consistency(by_brightness, swapped, real, seeds=SEEDS).scores["dice[organ]"]
+    assert found.synthetic.value == pytest.approx(found.shuffled, abs=0.12)
 
 
 def test_the_interval_of_one_class_is_students_over_groups():
@@ -106,12 +105,12 @@ def test_the_interval_of_one_class_is_students_over_groups():
     real = pairs(30)
     rough = np.where(np.random.default_rng(0).random(real.masks.shape) < 0.3, 0, real.masks)
     found = compare(Outlined(real, rough), Outlined(real, by_brightness(real)), SEEDS)
-    block = found["scores"]["dice[organ]"]["synthetic"]
+    block = found.scores["dice[organ]"].synthetic
     values = dice(real.masks, rough, classes=2)[:, 0].reshape(30, 2).mean(axis=1)
     half = stats.t.ppf(0.975, 29) * values.std(ddof=1) / np.sqrt(30)
-    assert block["value"] == pytest.approx(values.mean())
-    assert block["ci_high"] - block["value"] == pytest.approx(half, rel=0.15)
-    assert block["groups"] == 30
+    assert block.value == pytest.approx(values.mean())
+    assert block.ci_high - block.value == pytest.approx(half, rel=0.15)
+    assert block.groups == 30
 
 
 def test_the_interval_covers():
@@ -134,10 +133,10 @@ def test_the_interval_covers():
             for image, miss in enumerate(missed.clip(0, 40)):
                 found[image, 0, :miss] = 0
             sides.append(Outlined(sets, found))
-        block = compare(*sides, SeedTree(trial))["scores"]["dice"]
+        block = compare(*sides, SeedTree(trial)).scores["dice"]
         expected = np.mean([2 * (50 - m) / (100 - m) for m in rng.normal(20, 5.4, 20_000)])
-        hits += block["synthetic"]["ci_low"] <= expected <= block["synthetic"]["ci_high"]
-        gaps += block["gap"]["ci_low"] <= 0 <= block["gap"]["ci_high"]
+        hits += block.synthetic.ci_low <= expected <= block.synthetic.ci_high
+        gaps += block.gap.ci_low <= 0 <= block.gap.ci_high
     assert 107 <= hits <= 119 and 107 <= gaps <= 119
 
 
@@ -149,8 +148,8 @@ def test_the_same_seed_gives_the_same_figures_and_groups_matter():
         synthetic.images, masks=synthetic.masks, groups=["one"] * 40, card=synthetic.card
     )
     block = consistency(by_brightness, few, real, seeds=SEEDS)
-    assert np.isnan(block["scores"]["dice"]["synthetic"]["ci_low"])
-    assert np.isnan(block["scores"]["dice"]["gap"]["ci_low"])
+    assert block.scores["dice"].synthetic.ci_low is None
+    assert block.scores["dice"].gap.ci_low is None
     assert "one group: no interval" in consistency_sentences(block)[0]
 
 
@@ -160,8 +159,8 @@ def test_a_class_that_no_mask_has_is_undefined_and_said_to_be():
         np.minimum(synthetic.images, 160), masks=np.minimum(synthetic.masks, 1), card=synthetic.card
     )
     found = consistency(by_brightness, bare, pairs(), seeds=SEEDS)
-    assert found["scores"]["dice[organ]"]["synthetic"]["value"] == 1
-    assert np.isnan(found["scores"]["dice"]["synthetic"]["value"])
+    assert found.scores["dice[organ]"].synthetic.value == 1
+    assert found.scores["dice"].synthetic.value is None
     said = consistency_sentences(found)
     assert "undefined" in said[0] and "Dice 1.000" in said[1] and "undefined" in said[2]
 
@@ -188,7 +187,7 @@ def test_sets_whose_masks_do_not_fit_are_refused(change, message):
     found, outlined = train_and_check(
         pairs(), pairs(seed=2), synthetic, seeds=SEEDS, steps=1, device=CPU
     )
-    assert message.split(",")[0] in found["reason"] and outlined == {}
+    assert message.split(",")[0] in found.reason and outlined == {}
 
 
 @pytest.mark.parametrize(
@@ -204,7 +203,7 @@ def test_where_no_segmenter_can_be_trained_the_reason_is_told(train, reason):
     found, outlined = train_and_check(
         train, pairs(seed=2), synthetic, seeds=SEEDS, steps=1, device=CPU
     )
-    assert reason in found["reason"] and outlined == {}
+    assert reason in found.reason and outlined == {}
     assert reason in consistency_sentences(found)[0]
 
 
@@ -212,10 +211,10 @@ def test_a_trained_segmenter_sees_images_that_do_not_show_their_masks():
     train, held_out = pairs(20), pairs(10, seed=2)
     good = pairs(10, seed=3, origin="synthetic")
     found, outlined = train_and_check(train, held_out, good, seeds=SEEDS, steps=60, device=CPU)
-    assert found["scores"]["dice[organ]"]["real"]["value"] > 0.9
-    assert abs(found["scores"]["dice[organ]"]["gap"]["value"]) < 0.05
-    assert found["segmenter"]["training_images"] == 32 and found["segmenter"]["steps"] == 60
-    assert 0.5 < found["segmenter"]["validation_dice"] <= 1
+    assert found.scores["dice[organ]"].real.value > 0.9
+    assert abs(found.scores["dice[organ]"].gap.value) < 0.05
+    assert found.segmenter.training_images == 32 and found.segmenter.steps == 60
+    assert 0.5 < found.segmenter.validation_dice <= 1
     blank = ImageSet.from_arrays(
         np.random.default_rng(0).integers(0, 60, good.images.shape, dtype=np.uint8),
         masks=good.masks,
@@ -224,8 +223,8 @@ def test_a_trained_segmenter_sees_images_that_do_not_show_their_masks():
     task = SegmentationTask(segmenter_config(60))
     assert set(outlined) == {"synthetic", "real"} and task.config.width == 16
     lost, _ = train_and_check(train, held_out, blank, seeds=SEEDS, steps=60, device=CPU)
-    assert lost["scores"]["dice[organ]"]["synthetic"]["value"] < 0.3
-    assert lost["scores"]["dice[organ]"]["gap"]["ci_high"] < 0
+    assert lost.scores["dice[organ]"].synthetic.value < 0.3
+    assert lost.scores["dice[organ]"].gap.ci_high < 0
 
 
 def test_pairs_are_drawn_one_per_group_with_masks_first():
@@ -242,31 +241,29 @@ def test_pairs_are_drawn_one_per_group_with_masks_first():
 def test_a_score_of_sets_with_masks_says_whether_they_fit(tmp_path):
     real, synthetic = pairs(40), pairs(20, seed=1, origin="synthetic", shift_px=4)
     result = score_to_folder(real, synthetic, tmp_path, features="radiomics", steps=60, repeats=0)
-    block = result["consistency"]
-    assert block["scores"]["dice"]["gap"]["ci_high"] < 0
-    assert block["images"]["real"] == result["real"]["held_out"]
-    assert block["segmenter"]["training_images"] < result["real"]["train"]
-    assert (
-        sum("a segmenter trained on real pairs reaches Dice" in s for s in result["summary"]) == 1
-    )
-    assert sum("reaches Dice" in s for s in result["sentences"]) == 3
-    assert "A segmenter trained on real pairs finds their masks with Dice" in result["headline"]
-    assert json.loads((tmp_path / "score.json").read_text("utf-8")) == result
-    kept = np.load(tmp_path / PAIRS_NAME)
+    block = result.consistency
+    assert block.scores["dice"].gap.ci_high < 0
+    assert block.images.real == result.real.held_out
+    assert block.segmenter.training_images < result.real.train
+    assert sum("a segmenter trained on real pairs reaches Dice" in s for s in result.summary) == 1
+    assert sum("reaches Dice" in s for s in result.sentences) == 3
+    assert "A segmenter trained on real pairs finds their masks with Dice" in result.headline
+    assert read_score(tmp_path) == result
+    kept = np.load(tmp_path / PAIRS_FILE)
     assert {name.partition("_")[0] for name in kept.files} == {"real", "synthetic"}
 
 
 def test_a_score_without_training_or_masks_says_so_or_nothing():
     options = {"features": "radiomics", "training": False}
     masked = score(pairs(40), pairs(20, seed=1, origin="synthetic"), **options)
-    assert "not trained in this run" in masked["consistency"]["reason"]
-    assert any("fit their masks: not checked" in s for s in masked["sentences"])
+    assert "not trained in this run" in masked.consistency.reason
+    assert any("fit their masks: not checked" in s for s in masked.sentences)
     bare = score(pairs(40), pairs(20, seed=1, origin="synthetic").without_masks(), **options)
-    assert bare["consistency"] is None and not any("mask" in s for s in bare["sentences"])
+    assert bare.consistency is None and not any("mask" in s for s in bare.sentences)
     toys = draw(60)
     posing = ImageSet(
         draw(40, 7, name="made").images,
         draw(40, 7, name="made").records,
         toys.card.model_copy(update={"origin": "synthetic"}),
     )
-    assert score(toys, posing, **options)["consistency"] is None
+    assert score(toys, posing, **options).consistency is None

@@ -51,36 +51,34 @@ def test_halves_share_no_group_and_all_have_one_size():
 
 def test_one_distribution_scores_like_its_null():
     found = scored(gaussians(200), gaussians(200, seed=1))
-    assert found["n"] == 100 and set(found["scores"]) == {
-        metric.name for metric in fidelity_metrics()
-    }
-    for key, score in found["scores"].items():
-        assert not score["worse_than_null"], key
-        assert score["ci_low"] <= score["value"] <= score["ci_high"]
-        assert abs(score["value"] - score["null"]) < 5 * score["null_sd"] + 1e-9
-    kd = found["scores"]["kd"]
-    assert kd["ci_low"] < 0 < kd["ci_high"]
+    assert found.n == 100 and set(found.scores) == {metric.name for metric in fidelity_metrics()}
+    for key, score in found.scores.items():
+        assert not score.worse_than_null, key
+        assert score.ci_low <= score.value <= score.ci_high
+        assert abs(score.value - score.null) < 5 * score.null_sd + 1e-9
+    kd = found.scores["kd"]
+    assert kd.ci_low < 0 < kd.ci_high
 
 
 def test_a_shift_is_worse_than_the_null_in_every_score():
-    found = scored(gaussians(200), gaussians(200, shift=2.5, seed=1))["scores"]
-    assert all(score["worse_than_null"] for score in found.values())
-    assert found["frechet"]["value"] == pytest.approx(6 * 2.5**2, rel=0.1)
-    assert found["frechet"]["null"] < 1 and found["improved_precision"]["ci_low"] >= 0
+    found = scored(gaussians(200), gaussians(200, shift=2.5, seed=1)).scores
+    assert all(score.worse_than_null for score in found.values())
+    assert found["frechet"].value == pytest.approx(6 * 2.5**2, rel=0.1)
+    assert found["frechet"].null < 1 and found["improved_precision"].ci_low >= 0
 
 
 def test_a_narrow_generator_is_precise_and_recalls_little():
     real = gaussians(240)
-    found = scored(real, 0.2 * gaussians(240, seed=1))["scores"]
+    found = scored(real, 0.2 * gaussians(240, seed=1)).scores
     precise, recalled = found["improved_precision"], found["improved_recall"]
-    assert precise["value"] > 0.99 and not precise["worse_than_null"]
-    assert recalled["value"] < 0.3 and recalled["worse_than_null"]
+    assert precise.value > 0.99 and not precise.worse_than_null
+    assert recalled.value < 0.3 and recalled.worse_than_null
 
 
 def test_score_and_null_stand_at_the_smaller_sets_n():
     found = scored(gaussians(200), gaussians(60, seed=1), splits=4)
-    assert found["n"] == 30 and found["real_images"] == 200
-    assert "too few" in scored(gaussians(200), gaussians(18, seed=1))["reason"]
+    assert found.n == 30 and found.real_images == 200
+    assert "too few" in scored(gaussians(200), gaussians(18, seed=1)).reason
 
 
 def test_scores_repeat_to_the_bit_and_more_faults_score_worse():
@@ -88,7 +86,7 @@ def test_scores_repeat_to_the_bit_and_more_faults_score_worse():
     first, again = (scored(real, gaussians(160, 0.5, seed=1), splits=5) for _ in range(2))
     assert first == again
     distances = [
-        scored(real, gaussians(160, shift, seed=1), splits=5)["scores"]["kd"]["value"]
+        scored(real, gaussians(160, shift, seed=1), splits=5).scores["kd"].value
         for shift in (0.0, 0.5, 1.0, 2.0)
     ]
     assert distances == sorted(distances)
@@ -134,23 +132,21 @@ def test_delongs_variance_matches_simulation():
 
 def test_the_two_sample_test_keeps_its_level_and_has_power():
     p_values = [
-        linear_test(gaussians(30, seed=2 * i), gaussians(30, seed=2 * i + 1), SeedTree(i))[
-            "p_value"
-        ]
+        linear_test(gaussians(30, seed=2 * i), gaussians(30, seed=2 * i + 1), SeedTree(i)).p_value
         for i in range(60)
     ]
     assert sum(p <= 0.05 for p in p_values) <= 8  # 3 expected, 8 or more: 1 in 100
     assert stats.kstest(p_values, "uniform").pvalue > 0.001
     found = linear_test(gaussians(60), gaussians(60, shift=1.0, seed=1), SEEDS)
-    assert found["p_value"] == pytest.approx(1 / 500) and found["auroc"] > 0.9
-    assert found["auroc_low"] < found["auroc"] < found["auroc_high"] <= 1
-    assert found["n"] == 60 and found["tested"] == 120
+    assert found.p_value == pytest.approx(1 / 500) and found.auroc > 0.9
+    assert found.auroc_low < found.auroc < found.auroc_high <= 1
+    assert found.n == 60 and found.tested == 120
 
 
 def test_complete_separation_still_has_an_interval():
     found = linear_test(gaussians(40), gaussians(50, shift=50, seed=1), SEEDS)
-    assert found["auroc"] == 1.0 and 0.8 < found["auroc_low"] < 1.0 and found["n"] == 40
-    assert "too few" in linear_test(gaussians(10), gaussians(10), SEEDS)["reason"]
+    assert found.auroc == 1.0 and 0.8 < found.auroc_low < 1.0 and found.n == 40
+    assert "too few" in linear_test(gaussians(10), gaussians(10), SEEDS).reason
 
 
 def test_wilsons_interval_against_scipy():
@@ -164,8 +160,8 @@ def test_an_interval_for_new_trainings_and_new_test_groups():
     values = np.array([0.80, 0.84, 0.82])
     steady = _estimate(values, np.repeat(values[:, None], 100, 1))  # test images don't matter
     half = stats.t.ppf(0.975, 2) * values.std(ddof=1) / np.sqrt(3)
-    assert steady["ci_high"] - steady["mean"] == pytest.approx(half)
+    assert steady.ci_high - steady.mean == pytest.approx(half)
     shared = rng.normal(0, 0.01, 2000)
     seedless = _estimate(np.full(3, 0.8), 0.8 + np.tile(shared, (3, 1)))
-    assert seedless["mean"] - seedless["ci_low"] == pytest.approx(1.96 * 0.01, rel=0.1)
-    assert np.isnan(_estimate(values[:1], values[:1, None])["ci_low"])
+    assert seedless.mean - seedless.ci_low == pytest.approx(1.96 * 0.01, rel=0.1)
+    assert _estimate(values[:1], values[:1, None]).ci_low is None

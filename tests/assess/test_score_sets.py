@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -11,6 +9,7 @@ import torch
 from medgain.assess.score import folder as score_folder
 from medgain.assess.score.folder import draw_sheets, score_to_folder
 from medgain.assess.score.parts import check_pair, divide, pair_notes
+from medgain.assess.score.result import FidelityScore, read_score
 from medgain.assess.score.run import score
 from medgain.assess.score.wording import figure, score_sentence
 from medgain.imageset.imageset import Card, ImageSet
@@ -122,25 +121,25 @@ def test_too_few_images_are_refused_and_a_small_class_is_named():
     with pytest.raises(DataError, match="6 synthetic images of 'made' are too few"):
         score(real, posing(groups=3), **FAST)
     result = score(real, posing(), **FAST)
-    by_class = {scope["label"]: scope for scope in result["features"][0]["scopes"]}
-    assert "too few" in by_class["ill"]["reason"] and "scores" in by_class["well"]
+    by_class = {scope.label: scope.fidelity for scope in result.features[0].scopes}
+    assert "too few" in by_class["ill"].reason and by_class["well"].scores
 
 
 def test_toys_score_like_real_ones_and_noise_does_not():
     real = draw(80)
     good = score(real, posing(groups=60), **FAST)
-    scope = good["features"][0]["scopes"][0]
-    assert scope["n"] == 32 and good["real"]["held_out"] == 64
-    assert not scope["scores"]["kd"]["worse_than_null"]
-    assert "no more than real ones do" in good["headline"]
+    fidelity = good.features[0].scopes[0].fidelity
+    assert fidelity.n == 32 and good.real.held_out == 64
+    assert not fidelity.scores["kd"].worse_than_null
+    assert "no more than real ones do" in good.headline
     noise = np.random.default_rng(0).integers(0, 256, (120, 16, 16, 1), dtype=np.uint8)
     labels = list(posing(groups=60).records["label"])
     card = Card(name="noise", classes=["well", "ill"], origin="synthetic", groups_known=True)
     bad = score(real, ImageSet.from_arrays(noise, labels=labels, card=card), **FAST)
-    scope = bad["features"][0]["scopes"][0]
-    assert scope["scores"]["kd"]["worse_than_null"] and scope["two_sample"]["p_value"] < 0.01
-    assert "KD" in bad["headline"] and "real-real" in bad["headline"]
-    assert bad["training"]["reason"] and bad["pixel_test"]["reason"]
+    scope = bad.features[0].scopes[0]
+    assert scope.fidelity.scores["kd"].worse_than_null and scope.two_sample.p_value < 0.01
+    assert "KD" in bad.headline and "real-real" in bad.headline
+    assert bad.training.reason and bad.pixel_test.reason
 
 
 def test_training_on_synthetic_images_beside_real_ones(tmp_path):
@@ -148,19 +147,18 @@ def test_training_on_synthetic_images_beside_real_ones(tmp_path):
     result = score_to_folder(
         real, posing(groups=100), tmp_path, features="task", steps=20, repeats=2, seed=3
     )
-    training = result["training"]
-    assert set(training["per_class"]) == {"ill", "well"} and training["repeats"] == 2
-    assert training["images"] == sum(training["per_class"].values())
-    for name in ("tstr", "trtr", "trts"):
-        block = training[name]["auroc"]
-        assert 0 <= block["mean"] <= 1 and block["ci_low"] < block["mean"] < block["ci_high"]
-    gap = training["tstr"]["auroc"]["mean"] - training["trtr"]["auroc"]["mean"]
-    assert training["gap"]["auroc"]["mean"] == pytest.approx(gap)
-    assert result["features"][0]["identity"].startswith("task: penultimate layer")
-    assert 0 <= result["pixel_test"]["auroc"] <= 1
-    on_disk = json.loads((tmp_path / "score.json").read_text("utf-8"))
-    assert on_disk == result
-    sheets = np.load(tmp_path / score_folder.SHEETS_NAME)
+    training = result.training
+    assert set(training.per_class) == {"ill", "well"} and training.repeats == 2
+    assert training.images == sum(training.per_class.values())
+    for scores in (training.tstr, training.trtr, training.trts):
+        found = scores.auroc
+        assert 0 <= found.mean <= 1 and found.ci_low < found.mean < found.ci_high
+    gap = training.tstr.auroc.mean - training.trtr.auroc.mean
+    assert training.gap.auroc.mean == pytest.approx(gap)
+    assert result.features[0].identity.startswith("task: penultimate layer")
+    assert 0 <= result.pixel_test.auroc <= 1
+    assert read_score(tmp_path) == read_score(tmp_path / "score.json") == result
+    sheets = np.load(tmp_path / score_folder.SHEETS_FILE)
     assert set(sheets.files) == {f"{k}/{c}" for k in ("real", "synthetic") for c in ("ill", "well")}
 
 
@@ -175,29 +173,30 @@ def test_training_on_synthetic_images_beside_real_ones(tmp_path):
 )
 def test_where_training_is_impossible_the_reason_is_told(synthetic, split, reason):
     result = score(draw(60), synthetic, features="radiomics", real_split=split, steps=2, repeats=1)
-    assert reason in result["training"]["reason"]
-    assert any("not done" in sentence for sentence in result["sentences"])
+    assert reason in result.training.reason
+    assert any("not done" in sentence for sentence in result.sentences)
 
 
 def test_one_repeat_has_no_interval_but_a_sentence():
     result = score(draw(60), posing(groups=60), features="radiomics", steps=2, repeats=1)
-    assert np.isnan(result["training"]["gap"]["auroc"]["ci_low"])
-    assert any("one repeat: no interval" in sentence for sentence in result["sentences"])
+    assert result.training.gap.auroc.ci_low is None
+    assert any("one repeat: no interval" in sentence for sentence in result.sentences)
 
 
 def test_classes_in_another_order_mean_the_same():
     first = score(draw(60), posing(), **FAST)
     turned = posing(classes=["well", "ill"])
     again = score(draw(60), turned, **FAST)
-    assert first["features"][0]["scopes"] == again["features"][0]["scopes"]
+    assert first.features[0].scopes == again.features[0].scopes
 
 
 def test_a_limit_and_a_seed_decide_which_images_are_compared():
     real, synthetic = draw(80), posing(groups=60)
     limited = score(real, synthetic, **FAST, limit=50)
-    assert limited["synthetic"]["compared"] == 50 and limited["features"][0]["scopes"][0]["n"] <= 25
+    assert limited.synthetic.compared == 50
+    assert limited.features[0].scopes[0].fidelity.n <= 25
     other = score(real, synthetic, **FAST, limit=50, seed=1)
-    assert other["features"][0]["scopes"] != limited["features"][0]["scopes"]
+    assert other.features[0].scopes != limited.features[0].scopes
 
 
 def test_sheets_show_groups_once_before_any_twice():
@@ -214,7 +213,8 @@ def test_numbers_have_the_decimals_that_their_spread_can_bear():
     assert figure(1234.5, 40.0) == "1,234"
     assert figure(1234567.8, 0.01) == "1,234,568" and figure(12.3456, 0.001) == "12.346"
     assert figure(float("nan"), 1.0) == "–"
-    score_block = {"value": 0.031, "ci_low": 0.02, "ci_high": 0.04, "null": 0.002, "null_sd": 0.001}
+    numbers = {"value": 0.031, "ci_low": 0.02, "ci_high": 0.04, "null": 0.002, "null_sd": 0.001}
+    score_block = FidelityScore(**numbers, worse_than_null=True, sentence="")
     assert score_sentence("kd", score_block) == (
         "KD 0.0310 (95 % interval 0.0200 to 0.0400; real-real 0.0020 ± 0.0010)"
     )

@@ -11,13 +11,13 @@ from medgain.assess.audit.result import read_audit
 from medgain.generators.base import GENERATORS, Budget, FitContext
 from medgain.phantoms import PHANTOMS
 from medgain.release import ReleaseRefused
-from medgain.release.fidelity import read_score
+from medgain.release.fidelity import read_fidelity
 from medgain.release.gate import clear
 from medgain.release.licences import LICENCES, conflicts, recognise, resolve_licence
 from medgain.release.privacy import find_private, looks_like_path, without_paths
 from medgain.runtime.errors import ConfigError, DataError, MedgainError
 from medgain.runtime.records import write_record
-from release_toys import passing, score_values, synthetic
+from release_toys import passing, scored, synthetic
 
 
 def test_a_passing_audit_of_this_set_clears_it():
@@ -188,37 +188,31 @@ def test_a_damaged_audit_is_named(tmp_path, text, match):
 
 
 def test_a_score_gives_figures_and_sentences_without_paths(tmp_path):
-    (tmp_path / "score.json").write_text(json.dumps(score_values("abc")), encoding="utf-8")
-    found = read_score(tmp_path, "abc")
+    write_record(tmp_path / "score.json", scored("abc"))
+    found = read_fidelity(tmp_path, "abc")
     (line,) = found.scores
     assert (line.score, line.value, line.null, line.n, line.label) == ("kd", 0.2, 0.01, 37, None)
     assert found.real_set == "[left out]" and found.findings == ["KD 0.2 (real-real 0.01)."]
     with pytest.raises(DataError, match="score of another set"):
-        read_score(tmp_path, "abd")
+        read_fidelity(tmp_path, "abd")
 
 
 @pytest.mark.parametrize(
-    ("text", "match"),
+    ("changes", "match"),
     [
-        ("[]", "is no score"),
-        ("{}", "is no score"),
-        ('{"synthetic": {"fingerprint": "abc"}, "features": 3}', "is damaged"),
-        ('{"synthetic": {"fingerprint": "abc"}, "features": [{"scopes": [{}]}]}', None),
-        (
-            '{"synthetic": {"fingerprint": "abc"},'
-            ' "features": [{"scopes": [{"scores": {"kd": 1}}]}]}',
-            "is damaged",
-        ),
-        ('{"synthetic": {"fingerprint": "abc"}, "real": {"compared": "many"}}', "is damaged"),
+        (None, "score.json is missing.*medgain score"),
+        ({"format": 2}, "not of this version's format: format: .*medgain score"),
+        ({"features": 3}, "not of this version's format: features: "),
+        ({"real": {"compared": "many"}}, "not of this version's format: real"),
+        ({"extra": 1}, "not of this version's format: extra: "),
     ],
 )
-def test_a_damaged_score_is_named(tmp_path, text, match):
-    (tmp_path / "score.json").write_text(text, encoding="utf-8")
-    if match is None:
-        assert read_score(tmp_path, "abc").scores == []
-        return
+def test_a_damaged_score_is_named(tmp_path, changes, match):
+    if changes is not None:
+        values = scored("abc").model_dump(mode="json") | changes
+        (tmp_path / "score.json").write_text(json.dumps(values), encoding="utf-8")
     with pytest.raises(DataError, match=match):
-        read_score(tmp_path, "abc")
+        read_fidelity(tmp_path, "abc")
 
 
 @pytest.mark.parametrize("text", ["CC BY 4.0", "cc-by-4.0", " CC_BY_4.0 ", "CC-BY-4.0"])

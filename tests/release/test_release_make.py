@@ -19,12 +19,12 @@ from medgain.cli.main import app
 from medgain.imageset.imageset import ImageSet, Intensity
 from medgain.release import ReleaseRefused, make_release, verify_release
 from medgain.release.datasheet import Datasheet
-from medgain.release.fidelity import read_score
+from medgain.release.fidelity import read_fidelity
 from medgain.release.formats import FORMATS, FileFormat
 from medgain.release.wording import STATEMENTS
 from medgain.runtime.errors import ConfigError, DataError, MedgainError, StorageError
 from medgain.runtime.records import read_record, write_record
-from release_toys import HISTORY, PRIVATE_PATH, TRAIN_IDS, passing, score_values, synthetic
+from release_toys import HISTORY, PRIVATE_PATH, TRAIN_IDS, passing, scored, synthetic
 
 SHAPES = [(8, 1), (16, 1), (8, 3)]
 
@@ -247,8 +247,8 @@ def test_an_unknown_format_is_named(tmp_path):
 
 def test_fidelity_is_told(tmp_path):
     images = synthetic()
-    (tmp_path / "score.json").write_text(json.dumps(score_values(images.fingerprint())))
-    fidelity = read_score(tmp_path, images.fingerprint())
+    write_record(tmp_path / "score.json", scored(images.fingerprint()))
+    fidelity = read_fidelity(tmp_path, images.fingerprint())
     release = released(tmp_path, images, fidelity=fidelity)
     text = (release.folder / "README.md").read_text("utf-8")
     assert "- KD 0.2 (real-real 0.01)." in text and "/data/hospital" not in text

@@ -19,6 +19,15 @@ import torch
 from scipy import stats
 
 from medgain.assess.extractors import VALIDATION_SHARE
+from medgain.assess.score.result import (
+    ConsistencyScore,
+    ConsistencyScores,
+    FigureGap,
+    NotDone,
+    SegmenterUsed,
+    SideCounts,
+    SideFigure,
+)
 from medgain.assess.score.training import group_weights
 from medgain.imageset.imageset import ImageSet
 from medgain.imageset.splits import split_validation
@@ -49,7 +58,7 @@ class Outlined:
 
 def consistency(
     predict: Predict, synthetic: ImageSet, held_out: ImageSet, *, seeds: SeedTree
-) -> dict[str, Any]:
+) -> ConsistencyScores:
     """Return Dice and boundary F-score of both sets against their own masks, and the gap.
 
     Args:
@@ -57,12 +66,6 @@ def consistency(
         synthetic: images with the masks that they were made from.
         held_out: real pairs of other groups than the segmenter was trained on.
         seeds: of the bootstrap and of the shuffled masks.
-
-    Returns:
-        "mask_classes", "images" and "groups" of each side, and "scores": for "dice",
-        "dice[CLASS]", "boundary_f" and "boundary_f[CLASS]" a mapping with "synthetic" and "real"
-        ("value", "ci_low", "ci_high"), their "gap" (synthetic − real), and "shuffled": what
-        synthetic images score against each other's masks, which is what position alone explains.
 
     Raises:
         DataError: a set has no masks, or their classes differ.
@@ -81,10 +84,10 @@ def train_and_check(
     seeds: SeedTree,
     steps: int,
     device: torch.device,
-) -> tuple[dict[str, Any], dict[str, Outlined]]:
+) -> tuple[ConsistencyScores | NotDone, dict[str, Outlined]]:
     """Train a U-Net on real pairs and return `consistency`, and what it outlined.
 
-    Where it can't be done the result is ``{"reason": …}``, and nothing is outlined.
+    Where it can't be done the result says why, and nothing is outlined.
 
     Args:
         train: real pairs to train on; a fifth of their groups is set aside to select on.
@@ -92,9 +95,10 @@ def train_and_check(
     try:
         check_masked(synthetic, held_out)
         if train is None:
-            return {"reason": "all real images are held out: there is none to train on"}, {}
+            return NotDone(reason="all real images are held out: there is none to train on"), {}
         if len(train) < LEAST_TRAINING:
-            return {"reason": f"{len(train)} real images are too few to train a segmenter on"}, {}
+            reason = f"{len(train)} real images are too few to train a segmenter on"
+            return NotDone(reason=reason), {}
         fit, validation = split_validation(
             train, np.arange(len(train)), VALIDATION_SHARE, seeds.child("validation").numpy()
         )
@@ -106,16 +110,16 @@ def train_and_check(
             "real": Outlined(held_out, task.predict(result, held_out)),
         }
     except MedgainError as error:
-        return {"reason": error.problem}, {}
+        return NotDone(reason=error.problem), {}
     found = compare(outlined["synthetic"], outlined["real"], seeds)
-    segmenter = {
-        "model": task.config.model,
-        "width": task.config.width,
-        "steps": result.steps,
-        "training_images": len(fit),
-        "validation_dice": _best(result.history["val_dice"]),
-    }
-    return found | {"segmenter": segmenter}, outlined
+    segmenter = SegmenterUsed(
+        model=task.config.model,
+        width=task.config.width,
+        steps=result.steps,
+        training_images=len(fit),
+        validation_dice=_best(result.history["val_dice"]),
+    )
+    return found.model_copy(update={"segmenter": segmenter}), outlined
 
 
 def segmenter_config(steps: int) -> SegmentationConfig:
@@ -144,7 +148,7 @@ def check_masked(synthetic: ImageSet, held_out: ImageSet) -> None:
         )
 
 
-def compare(synthetic: Outlined, real: Outlined, seeds: SeedTree) -> dict[str, Any]:
+def compare(synthetic: Outlined, real: Outlined, seeds: SeedTree) -> ConsistencyScores:
     """Return `consistency` of two sets that a segmenter has outlined."""
     classes = real.images.card.mask_classes
     sides = {"synthetic": synthetic, "real": real}
@@ -153,15 +157,17 @@ def compare(synthetic: Outlined, real: Outlined, seeds: SeedTree) -> dict[str, A
         for name, side in sides.items()
     }
     shuffled = _shuffled(synthetic, classes, seeds.child("shuffled").numpy())
-    return {
-        "mask_classes": classes,
-        "images": {name: len(side.images) for name, side in sides.items()},
-        "groups": {name: len(set(side.images.groups)) for name, side in sides.items()},
-        "scores": {
-            name: _beside(scored["synthetic"], scored["real"], name) | {"shuffled": shuffled[name]}
+    return ConsistencyScores(
+        mask_classes=classes,
+        images=SideCounts(synthetic=len(synthetic.images), real=len(real.images)),
+        groups=SideCounts(
+            synthetic=len(set(synthetic.images.groups)), real=len(set(real.images.groups))
+        ),
+        scores={
+            name: _beside(scored["synthetic"], scored["real"], name, shuffled[name])
             for name in scored["real"].values
         },
-    }
+    )
 
 
 class _Scored:
@@ -187,25 +193,26 @@ class _Scored:
             return float("nan")
         return float(known.std(ddof=1) * np.sqrt(count / (count - 1)))
 
-    def described(self, name: str) -> dict[str, float]:
+    def described(self, name: str) -> SideFigure:
         value, error, count = self.values[name], self.errors[name], self.count[name]
         half = error * _student(count - 1)
         low, high = float(np.maximum(value - half, 0.0)), float(np.minimum(value + half, 1.0))
-        return {"value": value, "ci_low": low, "ci_high": high, "groups": count}
+        return SideFigure(value=value, ci_low=low, ci_high=high, groups=count)
 
 
-def _beside(synthetic: _Scored, real: _Scored, name: str) -> dict[str, Any]:
+def _beside(synthetic: _Scored, real: _Scored, name: str, shuffled: float) -> ConsistencyScore:
     """Return both sides and their gap, with Welch's interval."""
     gap = synthetic.values[name] - real.values[name]
     parts = [(one.errors[name] ** 2, one.count[name] - 1) for one in (synthetic, real)]
     total = sum(variance for variance, _ in parts)
     spread = sum(variance**2 / max(df, 1) for variance, df in parts)
     half = np.sqrt(total) * _student(total**2 / spread if spread > 0 else 1e6)
-    return {
-        "synthetic": synthetic.described(name),
-        "real": real.described(name),
-        "gap": {"value": gap, "ci_low": float(gap - half), "ci_high": float(gap + half)},
-    }
+    return ConsistencyScore(
+        synthetic=synthetic.described(name),
+        real=real.described(name),
+        gap=FigureGap(value=gap, ci_low=float(gap - half), ci_high=float(gap + half)),
+        shuffled=shuffled,
+    )
 
 
 def _student(df: float) -> float:

@@ -69,7 +69,7 @@ def make(
     from medgain.assess.audit.result import read_audit
     from medgain.imageset.imageset import ImageSet
     from medgain.release import make_release
-    from medgain.release.fidelity import read_score
+    from medgain.release.fidelity import read_fidelity
 
     images = ImageSet.open(image_set)
     found = read_audit(audit) if audit is not None else None
@@ -79,7 +79,7 @@ def make(
         audit=found,
         file_format=file_format,
         licence=licence,
-        fidelity=read_score(score, images.fingerprint()) if score is not None else None,
+        fidelity=read_fidelity(score, images.fingerprint()) if score is not None else None,
         title=title,
         accept_risk=accept_risk,
         overwrite=overwrite,

@@ -49,7 +49,8 @@ def score(
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace what is in --out."),
 ) -> None:
     """Score SYNTHETIC_SET against held-out images of REAL_SET, beside real-real nulls."""
-    from medgain.assess.score.folder import SCORE_NAME, score_to_folder
+    from medgain.assess.score.folder import score_to_folder
+    from medgain.assess.score.result import SCORE_FILE
     from medgain.imageset.imageset import ImageSet
     from medgain.report.score.page import PAGE_NAME, write_score_page
     from medgain.runtime.device import resolve_device
@@ -74,14 +75,14 @@ def score(
             quiet=False,
         )
         write_score_page(folder)
-        text = (folder / SCORE_NAME).read_text(encoding="utf-8")
+        text = (folder / SCORE_FILE).read_text(encoding="utf-8")
     if as_json:
         typer.echo(text, nl=False)
         return
-    for block in result["features"]:
-        typer.echo(f"features: {block['identity']}")
-    for sentence in result["sentences"]:
+    for block in result.features:
+        typer.echo(f"features: {block.identity}")
+    for sentence in result.sentences:
         typer.echo(sentence)
-    for note in result["notes"]:
+    for note in result.notes:
         typer.echo(f"note: {note}")
     typer.echo(f"Page: {out / PAGE_NAME}")

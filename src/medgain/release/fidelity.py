@@ -1,86 +1,77 @@
-"""What a datasheet takes of a score (`score.json`): figures and sentences, no paths."""
+"""What a datasheet takes of a score: figures and sentences, no paths."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
+from medgain.assess.score.result import SCORE_REMEDY, FidelityScores, ScoreResult, read_score
 from medgain.release.privacy import LEFT_OUT, looks_like_path, without
 from medgain.runtime.errors import DataError
-from medgain.runtime.files import read_json
-from medgain.runtime.records import record_file
-
-REMEDY = "score this set: medgain score REAL_SET SYNTHETIC_SET --out score"
+from medgain.runtime.records import Record
 
 
-class ScoreLine(BaseModel):
+class ScoreLine(Record):
     """One score of one extractor, overall (`label` None) or of a class; `null` is real to real."""
 
-    model_config = ConfigDict(extra="ignore")
     extractor: str
     label: str | None
     score: str
-    n: int | None = None
-    value: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    null: float | None = None
+    n: int
+    value: float
+    ci_low: float
+    ci_high: float
+    null: float
 
 
-class Fidelity(BaseModel):
+class Fidelity(Record):
     """How close the images come to held-out real ones, and by what that was measured."""
 
-    model_config = ConfigDict(extra="forbid")
     real_set: str
-    real_images: int | None
+    real_images: int
     rule: str
     headline: str
     findings: list[str]
     scores: list[ScoreLine]
 
 
-def read_score(path: Path | str, fingerprint: str) -> Fidelity:
+def read_fidelity(path: Path | str, fingerprint: str) -> Fidelity:
     """Read the score at `path` (folder or JSON file) of the set with `fingerprint`.
 
     Raises:
-        DataError: there is none, it is damaged, or it is the score of another set.
+        DataError: there is none, it is no score of this version, or it is one of another set.
     """
-    file = record_file(path, "score.json", REMEDY)
-    score = read_json(file)
-    if not isinstance(score, Mapping) or not isinstance(score.get("synthetic"), Mapping):
-        raise DataError(f"{file} is no score", REMEDY)
-    if score["synthetic"].get("fingerprint") != fingerprint:
-        raise DataError(f"{file} is the score of another set (the fingerprints differ)", REMEDY)
-    try:
-        return _fidelity(score)
-    except (ValidationError, AttributeError, KeyError, TypeError) as error:
-        problem = str(error).splitlines()[0]
-        raise DataError(f"{file} is damaged ({problem})", REMEDY) from None
+    score = read_score(path)
+    if score.synthetic.fingerprint != fingerprint:
+        raise DataError(
+            f"{path} is the score of another set (the fingerprints differ)", SCORE_REMEDY
+        )
+    return fidelity_of(score)
 
 
-def _fidelity(score: Mapping[str, Any]) -> Fidelity:
-    real = score.get("real", {})
+def fidelity_of(score: ScoreResult) -> Fidelity:
+    """Return what may be published of a score."""
     lines = [
         ScoreLine(
-            extractor=_public(block.get("identity", block["name"])),
-            label=scope.get("label"),
-            score=key,
-            n=scope.get("n"),
-            **{name: found.get(name) for name in ("value", "ci_low", "ci_high", "null")},
+            extractor=_public(block.identity),
+            label=scope.label,
+            score=name,
+            n=scope.fidelity.n,
+            value=found.value,
+            ci_low=found.ci_low,
+            ci_high=found.ci_high,
+            null=found.null,
         )
-        for block in score.get("features", [])
-        for scope in block.get("scopes", [])
-        for key, found in scope.get("scores", {}).items()
+        for block in score.features
+        for scope in block.scopes
+        if isinstance(scope.fidelity, FidelityScores)
+        for name, found in scope.fidelity.scores.items()
     ]
     return Fidelity(
-        real_set=_public(real.get("name", "unknown")),
-        real_images=real.get("compared"),
-        rule=_public(real.get("rule", "")),
-        headline=_public(score.get("headline", "")),
-        findings=without([*score.get("sentences", []), *score.get("notes", [])], ()),
+        real_set=_public(score.real.name),
+        real_images=score.real.compared,
+        rule=_public(score.real.rule),
+        headline=_public(score.headline),
+        findings=without([*score.sentences, *score.notes], ()),
         scores=lines,
     )
 

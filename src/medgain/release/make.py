@@ -65,7 +65,7 @@ def make_release(
         audit: of exactly this set (`medgain.assess.audit.result.read_audit`); phantoms need none.
         file_format: a name of `medgain.release.formats.FORMATS`.
         licence: SPDX identifier; by default the set's own.
-        fidelity: what a score found (`medgain.release.fidelity.read_score`).
+        fidelity: what a score found (`medgain.release.fidelity.read_fidelity`).
         accept_risk: why it is released without a passing audit; stands in the datasheet.
         overwrite: replace an earlier release at `out`; never another folder.
 

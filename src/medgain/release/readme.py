@@ -158,10 +158,9 @@ def _fidelity(sheet: Datasheet) -> str:
     found = sheet.fidelity
     if found is None:
         return ""
-    count = "" if found.real_images is None else f"{found.real_images} "
     lines = ["## How close to real images", ""]
     lines += [plain(found.headline), ""] if found.headline else []
-    lines.append(f"Compared with {count}real images of '{plain(found.real_set)}'.")
+    lines.append(f"Compared with {found.real_images} real images of '{plain(found.real_set)}'.")
     lines += ["", *[f"- {plain(text)}" for text in found.findings]]
     return "\n".join(lines)
 

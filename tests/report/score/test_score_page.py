@@ -9,11 +9,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from medgain.assess.score.folder import PAIRS_NAME, SHEETS_NAME
+from medgain.assess.score.folder import PAIRS_FILE, SHEETS_FILE
+from medgain.assess.score.result import FidelityScore, NotDone, read_score
 from medgain.metrics.base import find_metric
 from medgain.report.score.page import write_score_page
 from medgain.report.score.tables import score_strip
 from medgain.runtime.errors import MedgainError
+from page_tables import page_tables
 
 VOID = {"meta", "link", "img", "br", "rect", "line", "path"}
 
@@ -30,21 +32,39 @@ def two_sample(auroc=0.91):
     return {"auroc": auroc, **interval, **rest, "tested": 854}
 
 
+def fidelity(n, scores):
+    return {"n": n, "real_images": 2 * n, "synthetic_images": 2 * n, "splits": 25, "scores": scores}
+
+
 def result(**changes):
-    metrics = [find_metric(name).described() for name in ("kd", "improved_recall")]
+    described = ("name", "label", "summary", "higher_is_better")
+    metrics = [
+        {key: getattr(find_metric(name), key) for key in described}
+        for name in ("kd", "improved_recall")
+    ]
     scores = {"kd": score_block(), "improved_recall": score_block(0.55, 0.97, 0.01)}
     measured = {"mean": 0.897, "ci_low": 0.870, "ci_high": 0.924, "sd_over_repeats": 0.01}
     both = {"auroc": measured, "balanced_accuracy": {**measured, "mean": 0.8}}
     gap = {"mean": -0.039, "ci_low": -0.084, "ci_high": 0.006, "sd_over_repeats": 0.01}
     scopes = [
-        {"label": None, "n": 310, "scores": scores, "two_sample": two_sample()},
-        {"label": "ill", "n": 192, "scores": scores, "two_sample": {"reason": "too few groups"}},
-        {"label": "well", "reason": "halves are too small", "two_sample": two_sample(0.77)},
+        {"label": None, "fidelity": fidelity(310, scores), "two_sample": two_sample()},
+        {
+            "label": "ill",
+            "fidelity": fidelity(192, scores),
+            "two_sample": {"reason": "too few groups"},
+        },
+        {
+            "label": "well",
+            "fidelity": {"reason": "halves are too small"},
+            "two_sample": two_sample(0.77),
+        },
     ]
     found = {
-        "format_version": 1,
+        "format": 1,
         "medgain": "0.1",
         "seed": 0,
+        "seconds": 1.0,
+        "consistency": None,
         "real": {
             "name": "cxr <b>real</b>",
             "origin": "real",
@@ -53,6 +73,7 @@ def result(**changes):
             "size_px": [64, 48],
             "channels": 1,
             "fingerprint": "f" * 64,
+            "held_out_fingerprint": "d" * 64,
             "rule": "the set's own test part is held out",
             "held_out": 624,
             "compared": 624,
@@ -79,6 +100,7 @@ def result(**changes):
                 "name": "task",
                 "identity": "task: a cnn, weights 7d9ad9f204b7, input 64×64 px",
                 "dimensions": 128,
+                "seconds": 1.0,
                 "details": {"validation_auroc": 0.99},
                 "scopes": scopes,
             }
@@ -115,7 +137,7 @@ def page(tmp_path):
                 name: rng.integers(0, 60_000, (16, 24, 24, 1), dtype=np.uint16)
                 for name in ("real/ill", "synthetic/ill", "real/well")
             }
-            np.savez_compressed(tmp_path / SHEETS_NAME, **sheets)
+            np.savez_compressed(tmp_path / SHEETS_FILE, **sheets)
         return write_score_page(tmp_path).read_text("utf-8")
 
     return write
@@ -163,6 +185,54 @@ def test_the_answer_comes_first_and_every_score_stands_beside_its_null(page):
         assert text in html, text
 
 
+def numbers(text):
+    return [float(found) for found in re.findall(r"-?\d[\d,.]*\d|-?\d", text.replace(",", ""))]
+
+
+def test_every_number_of_the_tables_is_that_of_the_record(page, tmp_path):
+    html = page(consistency=fit())
+    record = read_score(tmp_path)
+    tables = page_tables(html)
+    scopes = [scope for scope in record.features[0].scopes if scope.label != "well"]
+    for scope, table in zip(scopes, tables, strict=False):
+        assert len(table) == 1 + len(record.metrics)
+        for metric, row in zip(record.metrics, table[1:], strict=True):
+            score = scope.fidelity.scores[metric.name]
+            better = "↑more is better" if metric.higher_is_better else "↓less is better"
+            assert row[0].replace(" ", "") == (metric.label + better).replace(" ", "")
+            expected = [score.value, score.ci_low, score.ci_high, score.null, score.null_sd]
+            assert numbers(row[1]) + numbers(row[3]) == pytest.approx(expected, abs=5e-4)
+    tests = [scope.two_sample for scope in record.features[0].scopes] + [record.pixel_test]
+    assert len(tables[2]) == 1 + len(tests)
+    for test, row in zip(tests, tables[2][1:], strict=True):
+        if isinstance(test, NotDone):
+            assert test.reason in row[2]
+            continue
+        cells = [test.auroc, test.auroc_low, test.auroc_high, test.accuracy]
+        cells += [test.accuracy_low, test.accuracy_high, test.p_value, test.n]
+        found = [number for cell in row[2:] for number in numbers(cell)]
+        assert found == pytest.approx(cells, abs=5e-4)
+    trained = record.training
+    for one, row in zip((trained.tstr, trained.trtr, trained.trts), tables[3][1:], strict=False):
+        cells = [one.auroc.mean, one.auroc.ci_low, one.auroc.ci_high]
+        assert numbers(row[2]) == pytest.approx(cells, abs=5e-4)
+        assert numbers(row[3])[0] == pytest.approx(one.balanced_accuracy.mean, abs=5e-4)
+    gap = trained.gap.auroc
+    assert numbers(tables[3][4][2].replace("+", "")) == pytest.approx(
+        [100 * gap.mean, 100 * gap.ci_low, 100 * gap.ci_high], abs=0.05
+    )
+    for score, row in zip(record.consistency.scores.values(), tables[4][1:], strict=True):
+        if score.gap.value is None:
+            assert row[1:] == ["–", "–", "–", "–", "–"]
+            continue
+        cells = [score.synthetic.value, score.synthetic.ci_low, score.synthetic.ci_high]
+        cells += [score.real.value, score.real.ci_low, score.real.ci_high]
+        assert numbers(row[1]) + numbers(row[2]) == pytest.approx(cells, abs=5e-4)
+        cells = [100 * score.gap.value, 100 * score.gap.ci_low, 100 * score.gap.ci_high]
+        assert numbers(row[3].replace("+", "")) == pytest.approx(cells, abs=0.05)
+        assert numbers(row[4]) == pytest.approx([score.shuffled], abs=5e-4)
+
+
 def test_pictures_stand_side_by_side_and_a_missing_class_is_told(page):
     html = page()
     assert html.count("data:image/png;base64,") == 2
@@ -191,16 +261,16 @@ def test_training_that_was_not_done_and_one_repeat_without_interval(page):
 
 
 def test_the_strip_spans_null_and_interval():
-    strip = str(score_strip(score_block(0.4, 0.1, 0.02)))
+    strip = str(score_strip(FidelityScore(**score_block(0.4, 0.1, 0.02))))
     places = [float(found) for found in re.findall(r'="(-?[\d.]+)%"', strip)]
     assert min(places) >= 0 and max(places) <= 100
     flat = {**score_block(1.0, 1.0, 0.0, worse=False), "ci_low": 1.0, "ci_high": 1.0}
-    assert "NaN" not in str(score_strip(flat)) and "nan" not in str(score_strip(flat))
+    assert "NaN" not in str(score_strip(FidelityScore(**flat))) and "nan" not in str(
+        score_strip(FidelityScore(**flat))
+    )
 
 
-@pytest.mark.parametrize(
-    "text", ["[]", "{}", '{"format_version": 1}', '{"format_version": 2}', "{"]
-)
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format": 1}', '{"format": 2}', "{"])
 def test_a_damaged_score_is_named(tmp_path, text):
     (tmp_path / "score.json").write_text(text, "utf-8")
     with pytest.raises(MedgainError, match=r"score\.json"):
@@ -239,7 +309,13 @@ def fit(**changes):
             },
             "boundary_f": fit_block(0.99, 0.93, (0.04, 0.08)),
         },
-        "segmenter": {"model": "unet", "width": 16, "steps": 600, "training_images": 58},
+        "segmenter": {
+            "model": "unet",
+            "width": 16,
+            "steps": 600,
+            "training_images": 58,
+            "validation_dice": 0.9,
+        },
     }
     return found | changes
 
@@ -251,7 +327,7 @@ def save_pairs(folder, **changes):
         for side in ("real", "synthetic")
         for what, high, last in (("images", 200, (1,)), ("masks", 3, ()), ("found", 3, ()))
     }
-    np.savez_compressed(folder / PAIRS_NAME, **(arrays | changes))
+    np.savez_compressed(folder / PAIRS_FILE, **(arrays | changes))
 
 
 def test_masks_have_a_section_of_their_own_and_sets_without_masks_have_none(page, tmp_path):
@@ -276,5 +352,5 @@ def test_pairs_are_shown_where_they_were_kept(page, tmp_path):
     assert len(page(consistency=fit())) < 1_500_000
     save_pairs(tmp_path, real_found=np.zeros((4, 8, 8), np.uint8))
     assert page(consistency=fit()).count("data:image/png;base64,") == before
-    (tmp_path / PAIRS_NAME).write_bytes(b"PK damaged")
+    (tmp_path / PAIRS_FILE).write_bytes(b"PK damaged")
     assert page(consistency=fit()).count("data:image/png;base64,") == before

@@ -75,7 +75,7 @@ class Scorer:
                 synthetic_groups=drawn.groups[other],
                 seeds=self.seeds.child(name, label or ""),
             )
-            scopes.append({"label": label, **found})
+            scopes.append({"label": label, **found.model_dump(mode="json")})
         return {"name": name, "identity": extractor.identity, "scopes": scopes}
 
 

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medgain.assess.score.parts import LEAST
+from medgain.assess.score.result import FidelityScore, FidelityScores, NotDone
+from medgain.assess.score.wording import score_sentence
 from medgain.metrics.base import Metric
 from medgain.metrics.fidelity import disjoint_halves
 from medgain.metrics.fidelity.scores import SubsetPairs, fidelity_metrics, fidelity_values
@@ -43,8 +45,8 @@ def fidelity(
     synthetic_groups: NDArray[Any],
     seeds: SeedTree,
     splits: int = SPLITS,
-) -> dict[str, Any]:
-    """Return every score with interval and null, or ``{"reason": …}`` with too few images.
+) -> FidelityScores | NotDone:
+    """Return every score with interval and null, or why not: too few images.
 
     Args:
         real, synthetic: features (N, D) and (M, D), of held-out real and of synthetic images.
@@ -53,40 +55,42 @@ def fidelity(
     """
     drawn, count = _halve(real_groups, synthetic_groups, seeds, splits)
     if count < LEAST:
-        return {
-            "reason": f"{len(real)} real and {len(synthetic)} synthetic images are too few: halves"
+        return NotDone(
+            reason=f"{len(real)} real and {len(synthetic)} synthetic images are too few: halves"
             f" of {LEAST} or more are compared"
-        }
+        )
     pairs = [(split.real[side], split.synthetic[side]) for split in drawn for side in (0, 1)]
     nulls = [split.real for split in drawn]
     scores = fidelity_values(SubsetPairs(real, synthetic, pairs))
     null_scores = fidelity_values(SubsetPairs(real, real, nulls))
-    return {
-        "n": count,
-        "real_images": len(real),
-        "synthetic_images": len(synthetic),
-        "splits": splits,
-        "scores": {
+    return FidelityScores(
+        n=count,
+        real_images=len(real),
+        synthetic_images=len(synthetic),
+        splits=splits,
+        scores={
             metric.name: describe(scores[metric.name], null_scores[metric.name], metric)
             for metric in fidelity_metrics()
         },
-    }
+    )
 
 
-def describe(values: FloatArray, null: FloatArray, metric: Metric) -> dict[str, Any]:
+def describe(values: FloatArray, null: FloatArray, metric: Metric) -> FidelityScore:
     """Return a score's mean, 95 % interval and null, and whether score and null are apart."""
     mean, sd = float(values.mean()), float(values.std(ddof=1))
     null_mean, null_sd = float(null.mean()), float(null.std(ddof=1))
     low, high = max(mean - _Z * sd, metric.low), min(mean + _Z * sd, metric.high)
     gap = float(metric.gain(null_mean, mean))
-    return {
-        "value": mean,
-        "ci_low": low,
-        "ci_high": high,
-        "null": null_mean,
-        "null_sd": null_sd,
-        "worse_than_null": bool(gap > _Z * np.hypot(sd, null_sd)),
-    }
+    score = FidelityScore(
+        value=mean,
+        ci_low=low,
+        ci_high=high,
+        null=null_mean,
+        null_sd=null_sd,
+        worse_than_null=bool(gap > _Z * np.hypot(sd, null_sd)),
+        sentence="",
+    )
+    return score.model_copy(update={"sentence": score_sentence(metric.name, score)})
 
 
 def _halve(

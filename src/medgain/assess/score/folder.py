@@ -10,20 +10,21 @@ import numpy as np
 
 from medgain.assess.consistency import Outlined, draw_pairs
 from medgain.assess.score.parts import divide
+from medgain.assess.score.result import SCORE_FILE, ScoreResult
 from medgain.assess.score.run import score
 from medgain.imageset.imageset import ImageSet
-from medgain.runtime.files import atomic_path, read_json, write_json
+from medgain.runtime.files import atomic_path
+from medgain.runtime.records import write_record
 from medgain.runtime.seeds import SeedTree
 
-SCORE_NAME = "score.json"
-SHEETS_NAME = "score-sheets.npz"
-PAIRS_NAME = "score-pairs.npz"
+SHEETS_FILE = "score-sheets.npz"
+PAIRS_FILE = "score-pairs.npz"
 SHEET_IMAGES = 16
 
 
 def score_to_folder(
     real: ImageSet, synthetic: ImageSet, folder: Path, **options: Any
-) -> dict[str, Any]:
+) -> ScoreResult:
     """Score `synthetic` against `real`, write the result into `folder`, and return it.
 
     Args:
@@ -33,14 +34,14 @@ def score_to_folder(
 
     def keep_pairs(outlined: Mapping[str, Outlined]) -> None:
         if outlined:
-            _save(folder / PAIRS_NAME, draw_pairs(outlined, SeedTree(seed).child("score")))
+            _save(folder / PAIRS_FILE, draw_pairs(outlined, SeedTree(seed).child("score")))
 
     result = score(real, synthetic, **options, on_outlined=keep_pairs)
     held_out = divide(real, options.get("real_split"), seed).held_out
     sheets = draw_sheets(held_out, synthetic, seed)
-    _save(folder / SHEETS_NAME, sheets)
-    write_json(folder / SCORE_NAME, result)
-    return read_json(folder / SCORE_NAME)
+    _save(folder / SHEETS_FILE, sheets)
+    write_record(folder / SCORE_FILE, result)
+    return result
 
 
 def draw_sheets(held_out: ImageSet, synthetic: ImageSet, seed: int) -> dict[str, np.ndarray]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from medgain.assess.consistency import Outlined, train_and_check
+from medgain.assess.score.result import ConsistencyScores, NotDone, TrainingScores, TwoSampleTest
 from medgain.assess.score.training import train_and_test
 from medgain.assess.score.two_sample import network_test
 from medgain.imageset.imageset import ImageSet
@@ -17,14 +18,19 @@ from medgain.runtime.seeds import SeedTree
 NETWORK_STEPS = 200
 
 
-def untrained(synthetic: ImageSet) -> dict[str, Any]:
-    """Return "pixel_test", "training" and "consistency" of a score that trains no network.
+@dataclass(frozen=True)
+class NetworkScores:
+    """What trained networks say; `consistency` is None for synthetic images without masks."""
 
-    "consistency" is None where the synthetic images came without masks: nothing to fit.
-    """
-    reason = {"reason": "networks are not trained in this run"}
-    masked = synthetic.masks is not None
-    return {"pixel_test": reason, "training": reason, "consistency": reason if masked else None}
+    pixel_test: TwoSampleTest | NotDone
+    training: TrainingScores | NotDone
+    consistency: ConsistencyScores | NotDone | None
+
+
+def untrained(synthetic: ImageSet) -> NetworkScores:
+    """Return what a score that trains no network says."""
+    reason = NotDone(reason="networks are not trained in this run")
+    return NetworkScores(reason, reason, reason if synthetic.masks is not None else None)
 
 
 def train_networks(
@@ -39,8 +45,8 @@ def train_networks(
     device: torch.device,
     say: Callable[[str], None],
     on_outlined: Callable[[Mapping[str, Outlined]], None],
-) -> dict[str, Any]:
-    """Return those of `untrained`'s keys that could be tried.
+) -> NetworkScores:
+    """Train the networks of a score and return what they say.
 
     Args:
         train: real images that networks may learn from.
@@ -50,19 +56,17 @@ def train_networks(
         say: is given a line on what is being done.
         on_outlined: is given what the segmenter found, by side ("synthetic", "real").
     """
-    found: dict[str, Any] = {
-        "pixel_test": network_test(
-            held_out.take(units[0]),
-            synthetic.take(units[1]),
-            seeds.child("two-sample", "pixels"),
-            steps=min(NETWORK_STEPS, steps),
-            device=device,
-        ),
-        "training": {"reason": "no repeats were asked for"},
-    }
+    pixel_test = network_test(
+        held_out.take(units[0]),
+        synthetic.take(units[1]),
+        seeds.child("two-sample", "pixels"),
+        steps=min(NETWORK_STEPS, steps),
+        device=device,
+    )
+    training: TrainingScores | NotDone = NotDone(reason="no repeats were asked for")
     if repeats > 0:
         say(f"training {2 * repeats} classifiers of {steps:,} steps")
-        found["training"] = train_and_test(
+        training = train_and_test(
             train,
             held_out,
             synthetic,
@@ -72,9 +76,10 @@ def train_networks(
             device=device,
             advance=lambda count, note: say(note),
         )
+    consistency: ConsistencyScores | NotDone | None = None
     if synthetic.masks is not None:
         say(f"training a segmenter of {steps:,} steps")
-        found["consistency"], outlined = train_and_check(
+        consistency, outlined = train_and_check(
             train,
             held_out,
             synthetic,
@@ -83,4 +88,4 @@ def train_networks(
             device=device,
         )
         on_outlined(outlined)
-    return found
+    return NetworkScores(pixel_test, training, consistency)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ import torch
 from medgain.assess.consistency import Outlined
 from medgain.assess.extractors import TASK_STEPS, Extractor, open_extractor
 from medgain.assess.score.fidelity import SPLITS, fidelity
-from medgain.assess.score.networks import train_networks, untrained
+from medgain.assess.score.networks import NetworkScores, train_networks, untrained
 from medgain.assess.score.options import assign_weights, is_backbone, parse_features
 from medgain.assess.score.parts import (
     RealParts,
@@ -25,12 +24,19 @@ from medgain.assess.score.parts import (
     shared_classes,
     with_classes,
 )
+from medgain.assess.score.result import (
+    ExtractorScores,
+    FidelityMetric,
+    ScopeScores,
+    ScoredRealSet,
+    ScoredSyntheticSet,
+    ScoreResult,
+)
 from medgain.assess.score.two_sample import choose_units, linear_test
 from medgain.assess.score.wording import (
     consistency_sentences,
     headline,
     scope_sentence,
-    score_sentence,
     training_sentences,
     two_sample_sentence,
 )
@@ -41,7 +47,6 @@ from medgain.runtime.progress import log
 from medgain.runtime.seeds import SeedTree
 from medgain.runtime.version import __version__
 
-FORMAT_VERSION = 1
 LIMIT_IMAGES = 5_000
 REPEATS = 3
 
@@ -61,8 +66,8 @@ def score(
     training: bool = True,
     quiet: bool = True,
     on_outlined: Callable[[Mapping[str, Outlined]], None] = lambda outlined: None,
-) -> dict[str, Any]:
-    """Return everything that `score.json` holds (docs/reference/score.md).
+) -> ScoreResult:
+    """Return every figure of a score (docs/reference/score.md).
 
     Args:
         real: the real set; part of it is held out (see `real_split`).
@@ -103,9 +108,9 @@ def score(
         if not quiet:
             log(f"scoring by {name}")
         blocks.append(_by_extractor(extractor, held_out, shown, seeds, units))
-    networks: dict[str, Any] = untrained(shown)
+    networks = untrained(shown)
     if training:
-        networks |= train_networks(
+        networks = train_networks(
             parts.train,
             held_out,
             shown,
@@ -117,37 +122,46 @@ def score(
             say=(lambda note: None) if quiet else log,
             on_outlined=on_outlined,
         )
-    result = {
-        "format_version": FORMAT_VERSION,
-        "medgain": __version__,
-        "seed": seed,
-        "real": _describe_real(real, parts, held_out),
-        "synthetic": _describe_synthetic(synthetic, shown),
-        "neighbours": NEIGHBOURS,
-        "splits": SPLITS,
-        "metrics": [metric.described() for metric in fidelity_metrics()],
-        "features": blocks,
-        **networks,
-        "notes": notes,
-    }
-    return result | {
-        "headline": headline(result),
-        "summary": sentences(result, by_class=False),
-        "sentences": sentences(result),
-        "seconds": round(time.monotonic() - started, 1),
-    }
+    return ScoreResult(
+        medgain=__version__,
+        seed=seed,
+        headline=headline(blocks[0], networks.training, networks.consistency),
+        summary=_sentences(blocks, networks, by_class=False),
+        sentences=_sentences(blocks, networks),
+        notes=notes,
+        real=_describe_real(real, parts, held_out),
+        synthetic=_describe_synthetic(synthetic, shown),
+        neighbours=NEIGHBOURS,
+        splits=SPLITS,
+        metrics=[
+            FidelityMetric(
+                name=metric.name,
+                label=metric.label,
+                summary=metric.summary,
+                higher_is_better=metric.higher_is_better,
+            )
+            for metric in fidelity_metrics()
+        ],
+        features=blocks,
+        pixel_test=networks.pixel_test,
+        training=networks.training,
+        consistency=networks.consistency,
+        seconds=round(time.monotonic() - started, 1),
+    )
 
 
-def sentences(result: Mapping[str, Any], *, by_class: bool = True) -> list[str]:
+def _sentences(
+    blocks: Sequence[ExtractorScores], networks: NetworkScores, *, by_class: bool = True
+) -> list[str]:
     """Return every finding in words, or only those on the whole set."""
     said = []
-    for block in result["features"]:
-        scopes = block["scopes"] if by_class else block["scopes"][:1]
-        said += [scope_sentence(block["name"], scope) for scope in scopes]
-        said.append(two_sample_sentence(block["name"], block["scopes"][0]["two_sample"]))
-    said.append(two_sample_sentence("pixels", result["pixel_test"]))
-    said += training_sentences(result["training"])
-    return said + consistency_sentences(result.get("consistency"), by_class=by_class)
+    for block in blocks:
+        scopes = block.scopes if by_class else block.scopes[:1]
+        said += [scope_sentence(block.name, scope.label, scope.fidelity) for scope in scopes]
+        said.append(two_sample_sentence(block.name, block.scopes[0].two_sample))
+    said.append(two_sample_sentence("pixels", networks.pixel_test))
+    said += training_sentences(networks.training)
+    return said + consistency_sentences(networks.consistency, by_class=by_class)
 
 
 def _open_all(
@@ -179,7 +193,7 @@ def _by_extractor(
     synthetic: ImageSet,
     seeds: SeedTree,
     units: tuple[np.ndarray, np.ndarray],
-) -> dict[str, Any]:
+) -> ExtractorScores:
     started = time.monotonic()
     real_features, synthetic_features = extractor(held_out), extractor(synthetic)
     dimensions = real_features.shape[1]
@@ -198,22 +212,20 @@ def _by_extractor(
             synthetic_groups=synthetic.groups[other],
             seeds=seeds.child("fidelity", label or ""),
         )
-        for key, value in found.get("scores", {}).items():
-            value["sentence"] = score_sentence(key, value)
-        found["two_sample"] = linear_test(
+        test = linear_test(
             real_features[_within(units[0], own)],
             synthetic_features[_within(units[1], other)],
             seeds.child("two-sample", label or ""),
         )
-        scopes.append({"label": label, **found})
-    return {
-        "name": extractor.name,
-        "identity": extractor.identity,
-        "dimensions": dimensions,
-        "details": dict(getattr(extractor, "details", {})),
-        "scopes": scopes,
-        "seconds": round(time.monotonic() - started, 1),
-    }
+        scopes.append(ScopeScores(label=label, fidelity=found, two_sample=test))
+    return ExtractorScores(
+        name=extractor.name,
+        identity=extractor.identity,
+        dimensions=dimensions,
+        details=dict(getattr(extractor, "details", {})),
+        scopes=scopes,
+        seconds=round(time.monotonic() - started, 1),
+    )
 
 
 def _rows(images: ImageSet, label: str | None) -> np.ndarray:
@@ -232,40 +244,40 @@ def _at_most(images: ImageSet, limit: int, seeds: SeedTree) -> ImageSet:
     return images.take(np.sort(seeds.numpy().choice(len(images), limit, replace=False)))
 
 
-def _describe_real(real: ImageSet, parts: RealParts, compared: ImageSet) -> dict[str, Any]:
-    return {
-        "name": real.card.name,
-        "origin": real.card.origin,
-        "modality": real.card.modality,
-        "classes": real.classes,
-        "size_px": list(real.size_px),
-        "channels": real.channels,
-        "fingerprint": real.fingerprint(),
-        "rule": parts.rule,
-        "held_out": len(parts.held_out),
-        "compared": len(compared),
-        "held_out_fingerprint": parts.held_out.fingerprint(),
-        "train": 0 if parts.train is None else len(parts.train),
-        "groups_known": real.card.groups_known,
-        "group_rule": real.card.group_rule,
-        "groups": len(set(parts.held_out.groups)),
-        "per_class": _counts(parts.held_out),
-    }
+def _describe_real(real: ImageSet, parts: RealParts, compared: ImageSet) -> ScoredRealSet:
+    return ScoredRealSet(
+        name=real.card.name,
+        origin=real.card.origin,
+        modality=real.card.modality,
+        classes=real.classes,
+        size_px=real.size_px,
+        channels=real.channels,
+        fingerprint=real.fingerprint(),
+        rule=parts.rule,
+        held_out=len(parts.held_out),
+        compared=len(compared),
+        held_out_fingerprint=parts.held_out.fingerprint(),
+        train=0 if parts.train is None else len(parts.train),
+        groups_known=real.card.groups_known,
+        group_rule=real.card.group_rule,
+        groups=len(set(parts.held_out.groups)),
+        per_class=_counts(parts.held_out),
+    )
 
 
-def _describe_synthetic(synthetic: ImageSet, compared: ImageSet) -> dict[str, Any]:
+def _describe_synthetic(synthetic: ImageSet, compared: ImageSet) -> ScoredSyntheticSet:
     made = [dict(step) for step in synthetic.card.history if step.get("generator")]
     if made and any(step.get("step") == "join" for step in synthetic.card.history):
         made = [{"generator": made[-1]["generator"]}]  # the other parts' history is not known
-    return {
-        "name": synthetic.card.name,
-        "origin": synthetic.card.origin,
-        "images": len(synthetic),
-        "compared": len(compared),
-        "fingerprint": synthetic.fingerprint(),
-        "per_class": _counts(synthetic),
-        "made_by": made[-1] if made else None,
-    }
+    return ScoredSyntheticSet(
+        name=synthetic.card.name,
+        origin=synthetic.card.origin,
+        images=len(synthetic),
+        compared=len(compared),
+        fingerprint=synthetic.fingerprint(),
+        per_class=_counts(synthetic),
+        made_by=made[-1] if made else None,
+    )
 
 
 def _counts(images: ImageSet) -> dict[str, int]:

@@ -16,6 +16,7 @@ import torch
 from scipy import stats
 
 from medgain.assess.extractors import VALIDATION_SHARE, classifier_config
+from medgain.assess.score.result import ClassifierScores, Estimate, NotDone, TrainingScores
 from medgain.imageset.imageset import ImageSet
 from medgain.imageset.splits import split_validation
 from medgain.metrics import auroc, balanced_accuracy
@@ -26,6 +27,7 @@ from medgain.tasks.classification.task import ClassificationTask
 
 LEAST_PER_CLASS = 10
 BOOTSTRAP = 400
+_METRICS = {"auroc": auroc, "balanced_accuracy": balanced_accuracy}
 RUNS = {
     "tstr": ("synthetic", "real"),
     "trtr": ("real", "real"),
@@ -34,12 +36,20 @@ RUNS = {
 
 
 @dataclass(frozen=True)
-class _Tested:
+class _RunPredictions:
     """Predictions of every repeat on one test set."""
 
     images: ImageSet
     predictions: list[np.ndarray]
     thresholds: list[float | None]
+
+
+@dataclass(frozen=True)
+class _Values:
+    """A figure of each repeat, (J,), and of each under each bootstrap sample, (J, B)."""
+
+    measured: np.ndarray
+    resampled: np.ndarray
 
 
 def train_and_test(
@@ -52,11 +62,10 @@ def train_and_test(
     steps: int,
     device: torch.device,
     advance: Callable[[int, str], None] = lambda count, note: None,
-) -> dict[str, Any]:
+) -> TrainingScores | NotDone:
     """Return AUROC and balanced accuracy of TSTR, TRTR and TRTS, and TSTR's gap to TRTR.
 
-    Where it can't be done (one class, too few images, no real training part) the result is
-    ``{"reason": …}``.
+    Where it can't be done (one class, too few images, no real training part): why.
 
     Args:
         train: real images to train the reference on.
@@ -65,18 +74,20 @@ def train_and_test(
     """
     plan = _plan(train, held_out, synthetic)
     if isinstance(plan, str) or train is None:
-        return {"reason": plan if isinstance(plan, str) else "no real training part"}
+        return NotDone(reason=plan if isinstance(plan, str) else "no real training part")
     classes = list(plan)
     sources = {"synthetic": synthetic, "real": train}
     tests = {"real": _only(held_out, classes), "synthetic": _only(synthetic, classes)}
-    tested = {name: _Tested(tests[on], [], []) for name, (_, on) in RUNS.items()}
+    tested = {name: _RunPredictions(tests[on], [], []) for name, (_, on) in RUNS.items()}
     task = ClassificationTask(classifier_config(steps))
     for number in range(repeats):
         for source, images in sources.items():
             try:
                 fitted = _fit(task, images, plan, seeds.child(source, number), device)
             except (TrainingFailure, DataError) as error:
-                return {"reason": f"the classifier of the {source} images failed: {error.problem}"}
+                return NotDone(
+                    reason=f"the classifier of the {source} images failed: {error.problem}"
+                )
             for name, (trained_on, _) in RUNS.items():
                 if trained_on == source:
                     tested[name].predictions.append(task.predict(fitted, tested[name].images))
@@ -86,23 +97,25 @@ def train_and_test(
     weights = {on: group_weights(images, rng) for on, images in tests.items()}
     found = {name: _summary(tested[name], weights[on]) for name, (_, on) in RUNS.items()}
     gap = {
-        metric: _estimate(
-            found["tstr"][metric]["_values"] - found["trtr"][metric]["_values"],
-            found["tstr"][metric]["_resampled"] - found["trtr"][metric]["_resampled"],
+        metric: _Values(
+            found["tstr"][metric].measured - found["trtr"][metric].measured,
+            found["tstr"][metric].resampled - found["trtr"][metric].resampled,
         )
-        for metric in ("auroc", "balanced_accuracy")
+        for metric in _METRICS
     }
-    return {
-        **{name: _public(block) for name, block in found.items()},
-        "gap": _public(gap),
-        "per_class": plan,
-        "images": sum(plan.values()),
-        "tested_real": len(tests["real"]),
-        "tested_synthetic": len(tests["synthetic"]),
-        "repeats": repeats,
-        "steps": steps,
-        "model": task.config.model,
-    }
+    return TrainingScores(
+        tstr=_estimates(found["tstr"]),
+        trtr=_estimates(found["trtr"]),
+        trts=_estimates(found["trts"]),
+        gap=_estimates(gap),
+        per_class=plan,
+        images=sum(plan.values()),
+        tested_real=len(tests["real"]),
+        tested_synthetic=len(tests["synthetic"]),
+        repeats=repeats,
+        steps=steps,
+        model=task.config.model,
+    )
 
 
 def _plan(train: ImageSet | None, held_out: ImageSet, synthetic: ImageSet) -> dict[str, int] | str:
@@ -156,20 +169,20 @@ def _fit(
     return task.fit(data, seeds=seeds, device=device)
 
 
-def _summary(tested: _Tested, weights: np.ndarray) -> dict[str, dict[str, Any]]:
+def _summary(tested: _RunPredictions, weights: np.ndarray) -> dict[str, _Values]:
     truth, positive = tested.images.label_codes, tested.images.positive_code
     found = {}
-    for name, metric in (("auroc", auroc), ("balanced_accuracy", balanced_accuracy)):
+    for name, metric in _METRICS.items():
         values, resampled = [], []
         for predicted, threshold in zip(tested.predictions, tested.thresholds, strict=True):
             options: dict[str, Any] = {"positive": positive, "threshold": threshold}
             values.append(metric(truth, predicted, **options))
             resampled.append(metric(truth, predicted, weights=weights, **options))
-        found[name] = _estimate(np.array(values), np.array(resampled))
+        found[name] = _Values(np.array(values), np.array(resampled))
     return found
 
 
-def _estimate(values: np.ndarray, resampled: np.ndarray) -> dict[str, Any]:
+def _estimate(values: np.ndarray, resampled: np.ndarray) -> Estimate:
     """Return the mean over repeats with a 95 % interval for new trainings and new test groups.
 
     SE² = s²/J + v, where s² is the variance over the J repeats and v that of the mean over
@@ -192,26 +205,16 @@ def _estimate(values: np.ndarray, resampled: np.ndarray) -> dict[str, Any]:
         weighed = (seed_part * critical[0] + test_part * critical[1]) / total if total else 0.0
         half = weighed * np.sqrt(total)
         low, high = float(values.mean() - half), float(values.mean() + half)
-    return {
-        "mean": float(values.mean()),
-        "ci_low": low,
-        "ci_high": high,
-        "sd_over_repeats": spread,
-        "_values": values,
-        "_resampled": resampled,
-    }
+    return Estimate(mean=float(values.mean()), ci_low=low, ci_high=high, sd_over_repeats=spread)
 
 
 def _student(df: float) -> float:
     return float(stats.t.ppf(0.975, df))
 
 
-def _public(block: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the estimates of each metric without the arrays behind them."""
-    return {
-        metric: {key: value for key, value in estimate.items() if not key.startswith("_")}
-        for metric, estimate in block.items()
-    }
+def _estimates(values: dict[str, _Values]) -> ClassifierScores:
+    found = {name: _estimate(one.measured, one.resampled) for name, one in values.items()}
+    return ClassifierScores(**found)
 
 
 def group_weights(images: ImageSet, rng: np.random.Generator) -> np.ndarray:

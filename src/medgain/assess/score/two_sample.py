@@ -7,14 +7,13 @@ independent; as many real as synthetic ones.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from scipy import stats
 
 from medgain.assess.extractors import classifier_config
 from medgain.assess.score.logistic import auroc_variance, out_of_fold
+from medgain.assess.score.result import NotDone, TwoSampleTest
 from medgain.imageset.imageset import Card, ImageSet
 from medgain.metrics import auroc
 from medgain.metrics.fidelity.inputs import thin
@@ -40,7 +39,9 @@ def choose_units(
     return np.sort(one[:count]), np.sort(other[:count])
 
 
-def linear_test(real: np.ndarray, synthetic: np.ndarray, seeds: SeedTree) -> dict[str, Any]:
+def linear_test(
+    real: np.ndarray, synthetic: np.ndarray, seeds: SeedTree
+) -> TwoSampleTest | NotDone:
     """Return the test by logistic regression on features, cross-validated in five folds.
 
     The p-value is that of a permutation test of the AUROC: labels are exchanged within folds
@@ -51,7 +52,7 @@ def linear_test(real: np.ndarray, synthetic: np.ndarray, seeds: SeedTree) -> dic
     """
     count = min(len(real), len(synthetic))
     if count < LEAST_UNITS:
-        return {"reason": f"{count} images per side are too few (it takes {LEAST_UNITS})"}
+        return NotDone(reason=f"{count} images per side are too few (it takes {LEAST_UNITS})")
     rng = seeds.child("folds").numpy()
     features = np.concatenate([thin(real, count, rng), thin(synthetic, count, rng)])
     truth = np.repeat([0.0, 1.0], count)
@@ -87,7 +88,7 @@ def network_test(
     *,
     steps: int,
     device: torch.device,
-) -> dict[str, Any]:
+) -> TwoSampleTest | NotDone:
     """Return the test by a small CNN on the pixels: trained on one half, tested on the other.
 
     The p-value is the Mann-Whitney test's on the half that the network never saw.
@@ -96,10 +97,10 @@ def network_test(
         real, synthetic: equally many images, one per group.
     """
     if len(real) < LEAST_UNITS:
-        return {"reason": f"{len(real)} images per side are too few (it takes {LEAST_UNITS})"}
+        return NotDone(reason=f"{len(real)} images per side are too few (it takes {LEAST_UNITS})")
     if min(real.size_px) < 16:
-        return {"reason": "the CNN takes images of 16 px or more"}
-    both = _told_apart(real, synthetic)
+        return NotDone(reason="the CNN takes images of 16 px or more")
+    both = _as_one_set(real, synthetic)
     rng = seeds.child("halves").numpy()
     parts: dict[str, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
     for code in (0, 1):
@@ -124,7 +125,8 @@ def network_test(
         per_side=len(real),
         p_value=float(test.pvalue),
         p_rule="Mann-Whitney on the half not trained on",
-    ) | {"steps": result.steps}
+        steps=result.steps,
+    )
 
 
 def _described(
@@ -136,23 +138,25 @@ def _described(
     per_side: int,
     p_value: float,
     p_rule: str,
-) -> dict[str, Any]:
+    steps: int | None = None,
+) -> TwoSampleTest:
     low, high = area - _Z * np.sqrt(variance), area + _Z * np.sqrt(variance)
     if variance == 0:  # complete separation: DeLong knows no uncertainty there
         low, high = wilson(area, tested // 2)
     accuracy_low, accuracy_high = wilson(accuracy, tested)
-    return {
-        "auroc": area,
-        "auroc_low": float(max(low, 0.0)),
-        "auroc_high": float(min(high, 1.0)),
-        "accuracy": accuracy,
-        "accuracy_low": accuracy_low,
-        "accuracy_high": accuracy_high,
-        "p_value": p_value,
-        "p_rule": p_rule,
-        "n": per_side,
-        "tested": tested,
-    }
+    return TwoSampleTest(
+        auroc=area,
+        auroc_low=float(max(low, 0.0)),
+        auroc_high=float(min(high, 1.0)),
+        accuracy=accuracy,
+        accuracy_low=accuracy_low,
+        accuracy_high=accuracy_high,
+        p_value=p_value,
+        p_rule=p_rule,
+        n=per_side,
+        tested=tested,
+        steps=steps,
+    )
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
@@ -171,7 +175,7 @@ def _one_per_group(images: ImageSet, rng: np.random.Generator) -> np.ndarray:
     return order[np.sort(first)]
 
 
-def _told_apart(real: ImageSet, synthetic: ImageSet) -> ImageSet:
+def _as_one_set(real: ImageSet, synthetic: ImageSet) -> ImageSet:
     card = Card(name="real or synthetic", classes=["real", "synthetic"], positive="synthetic")
     return ImageSet.from_arrays(
         np.concatenate([np.asarray(real.images), np.asarray(synthetic.images)]),

@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from medgain.assess.score.folder import PAIRS_NAME, SCORE_NAME, SHEETS_NAME
-from medgain.report.score.pairs import consistency_view
+from medgain.assess.score.folder import PAIRS_FILE, SHEETS_FILE
+from medgain.assess.score.result import SCORE_FILE, FidelityMetric, ScoreResult
+from medgain.report.score.pictures import ClassSheets, class_sheets, pair_sheet
 from medgain.report.score.tables import (
+    ConsistencyView,
+    ExtractorView,
+    Sides,
+    TrainingView,
+    TwoSampleRow,
+    consistency_view,
     extractor_views,
     set_facts,
     training_view,
     two_sample_rows,
 )
-from medgain.report.shared.folder_page import FolderPage
-from medgain.report.shared.pictures import fit_sheets, load_arrays, to_8bit
+from medgain.report.shared.pictures import load_arrays
+from medgain.report.shared.record_page import Banner, RecordPage
 from medgain.report.shared.wording import count
 from medgain.report.study.setting import PHANTOM, UNKNOWN_PATIENTS
 
 PAGE_NAME = "score.html"
-_PICTURE_BYTES = 2_400_000
-_FORMAT_VERSION = 1
-_PAGE = FolderPage(
-    source=SCORE_NAME,
+_PAGE = RecordPage(
+    source=SCORE_FILE,
+    record=ScoreResult,
     name=PAGE_NAME,
-    what="a score",
-    version=_FORMAT_VERSION,
-    again="run medgain score again",
-    damaged="run medgain score again",
+    remedy="run medgain score again with --overwrite",
     template="score/score.html.j2",
     styles=("shared/style.css", "score/score.css"),
 )
+
+
+@dataclass(frozen=True)
+class ScorePage:
+    """Everything that the template shows."""
+
+    title: str
+    byline: str
+    version: str
+    banners: list[Banner]
+    headline: str
+    sentences: list[str]
+    notes: list[str]
+    extractors: list[ExtractorView]
+    metrics: list[FidelityMetric]
+    splits: int
+    sheets: list[ClassSheets]
+    two_sample: list[TwoSampleRow]
+    training: TrainingView
+    consistency: ConsistencyView | None
+    facts: list[tuple[str, list[tuple[str, str]]]]
 
 
 def write_score_page(folder: Path, out: Path | None = None) -> Path:
@@ -46,79 +70,42 @@ def write_score_page(folder: Path, out: Path | None = None) -> Path:
     return _PAGE.write(folder, out, content)
 
 
-def content(result: dict[str, Any], folder: Path) -> dict[str, Any]:
+def content(result: ScoreResult, folder: Path) -> ScorePage:
     """Return everything that the template shows."""
-    return {
-        "title": f"{result['synthetic']['name']}",
-        "real": result["real"],
-        "synthetic": result["synthetic"],
-        "byline": _byline(result),
-        "version": result["medgain"],
-        "banners": banners(result),
-        "headline": result["headline"],
-        "sentences": result["summary"],
-        "notes": result["notes"],
-        "extractors": extractor_views(result),
-        "metrics": result["metrics"],
-        "splits": result["splits"],
-        "sheets": sheets(result, folder),
-        "two_sample": two_sample_rows(result),
-        "training": training_view(result["training"]),
-        "consistency": consistency_view(
-            result.get("consistency"), load_arrays(folder / PAIRS_NAME)
-        ),
-        "facts": set_facts(result),
-    }
-
-
-def banners(result: dict[str, Any]) -> list[dict[str, str]]:
-    """Return what must be seen before any number."""
-    real, found = result["real"], []
-    if real["origin"] == "phantom":
-        found.append({"kind": "phantom", "title": "PHANTOM", "text": PHANTOM, "more": ""})
-    if result["synthetic"]["origin"] != "synthetic":
-        origin = result["synthetic"]["origin"]
-        text = f"The set that is scored is not synthetic: its card says {origin}."
-        found.append({"kind": "warn", "title": "Origin", "text": text, "more": ""})
-    if not real["groups_known"]:
-        found.append(
-            {
-                "kind": "warn",
-                "title": "Patients",
-                "text": UNKNOWN_PATIENTS,
-                "more": real["group_rule"],
-            }
-        )
-    for note in result["notes"]:
-        if "flatter" in note or "pixel-identical" in note:
-            found.append({"kind": "warn", "title": "Seen before", "text": note, "more": ""})
-    return found
-
-
-def sheets(result: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
-    """Return real and synthetic contact sheets by class; none where no pictures were kept."""
-    arrays = load_arrays(folder / SHEETS_NAME)
-    labels = list(dict.fromkeys(name.partition("/")[2] for name in arrays))
-    found = []
-    for label in labels:
-        stacks = [arrays.get(f"real/{label}"), arrays.get(f"synthetic/{label}")]
-        block: dict[str, Any] = {"label": label or "all images", "real": "", "synthetic": ""}
-        present = [stack for stack in stacks if stack is not None and stack.ndim == 4]
-        if len(present) < 2:
-            block["missing"] = "synthetic" if stacks[1] is None else "real"
-            found.append(block)
-            continue
-        fitted = fit_sheets(to_8bit(*present), _PICTURE_BYTES // max(len(labels), 1))
-        if fitted:
-            (block["real"], block["synthetic"]), block["shown"] = fitted
-            block["missing"] = ""
-            found.append(block)
-    return found
-
-
-def _byline(result: dict[str, Any]) -> str:
-    real, synthetic = result["real"], result["synthetic"]
-    return (
-        f"{count(synthetic['images'])} synthetic images · held against {count(real['held_out'])}"
-        f" images of “{real['name']}” · {real['rule']}"
+    real, synthetic = result.real, result.synthetic
+    pairs = load_arrays(folder / PAIRS_FILE)
+    sheets = Sides(pair_sheet(pairs, "synthetic"), pair_sheet(pairs, "real"))
+    return ScorePage(
+        title=synthetic.name,
+        byline=f"{count(synthetic.images)} synthetic images · held against"
+        f" {count(real.held_out)} images of “{real.name}” · {real.rule}",
+        version=result.medgain,
+        banners=banners(result),
+        headline=result.headline,
+        sentences=result.summary,
+        notes=result.notes,
+        extractors=extractor_views(result),
+        metrics=result.metrics,
+        splits=result.splits,
+        sheets=class_sheets(load_arrays(folder / SHEETS_FILE)),
+        two_sample=two_sample_rows(result),
+        training=training_view(result.training),
+        consistency=consistency_view(result.consistency, sheets),
+        facts=set_facts(result),
     )
+
+
+def banners(result: ScoreResult) -> list[Banner]:
+    """Return what must be seen before any number."""
+    real, synthetic, found = result.real, result.synthetic, []
+    if real.origin == "phantom":
+        found.append(Banner("phantom", "PHANTOM", PHANTOM))
+    if synthetic.origin != "synthetic":
+        text = f"The set that is scored is not synthetic: its card says {synthetic.origin}."
+        found.append(Banner("warn", "Origin", text))
+    if not real.groups_known:
+        found.append(Banner("warn", "Patients", UNKNOWN_PATIENTS, real.group_rule))
+    for note in result.notes:
+        if "flatter" in note or "pixel-identical" in note:
+            found.append(Banner("warn", "Seen before", note))
+    return found

@@ -16,6 +16,7 @@ import torch
 
 from medgain.assess.audit.run import audit
 from medgain.assess.consistency import train_and_check
+from medgain.assess.score.result import FidelityScores, NotDone
 from medgain.assess.score.run import score
 from medgain.generators.base import Generator
 from medgain.imageset.imageset import ImageSet
@@ -65,7 +66,7 @@ def assess_generator(
         labels = _as_often(held_out, images) if together else None
         synthetic = generator.sample(images, seed=seed, labels=labels)
         if synthetic.masks is not None and train.masks is not None:
-            found["consistency"], _ = train_and_check(
+            consistency, _ = train_and_check(
                 train,
                 held_out,
                 synthetic,
@@ -73,17 +74,19 @@ def assess_generator(
                 steps=steps,
                 device=device,
             )
+            found["consistency"] = consistency.model_dump(mode="json")
         audited = audit(synthetic, train, held_out, seed=seeds.integer(), quiet=True).result
-        scored = score(held_out, synthetic, real_split="all", training=False, seed=seeds.integer())[
-            "features"
-        ][0]
+        scored = score(held_out, synthetic, real_split="all", training=False, seed=seeds.integer())
     except MedgainError as error:
         return found | {"reason": error.problem}
-    scope = scored["scopes"][0]
+    block = scored.features[0]
+    fidelity = block.scopes[0].fidelity
     return found | {
-        "features": scored["identity"],
-        "fidelity": scope.get("scores", {}),
-        "fidelity_reason": scope.get("reason", ""),
+        "features": block.identity,
+        "fidelity": fidelity.model_dump(mode="json")["scores"]
+        if isinstance(fidelity, FidelityScores)
+        else {},
+        "fidelity_reason": fidelity.reason if isinstance(fidelity, NotDone) else "",
         "audit": audited.model_dump(mode="json", include=set(AUDITED)),
     }
 
