@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from medgain.imageset.imageset import Card, ImageSet, Intensity
+from medgain.tasks.backbones.classifier import ClassifierSpec, build_classifier
 from medgain.tasks.base import FitResult
-from medgain.tasks.classification.classifier import ClassifierSpec, build_classifier
 from medgain.tasks.predicting.model import Predictor
 from medgain.tasks.saved import save_model
 from medgain.tasks.segmentation.segmenter import SegmenterSpec, build_segmenter

@@ -142,7 +142,7 @@ def test_processes_give_the_numbers_of_a_serial_run(plan, finished, tmp_path):
 def test_a_killed_study_resumes_to_the_same_numbers(plan, finished, tmp_path):
     out, file = tmp_path / "out", tmp_path / "plan.yaml"
     file.write_text(yaml.safe_dump(plan))
-    command = [sys.executable, "-m", "medgain.cli.main", "study", "run", str(file)]
+    command = [sys.executable, "-m", "medgain", "study", "run", str(file)]
     process = subprocess.Popen(
         [*command, "--out", str(out), "--workers", "1"], stderr=subprocess.DEVNULL
     )
@@ -420,7 +420,7 @@ def test_too_few_held_out_images_leave_an_arm_without_an_assessment(plan, tmp_pa
 def test_workers_end_with_a_killed_study(plan, tmp_path):
     out, file = tmp_path / "out", tmp_path / "plan.yaml"
     file.write_text(yaml.safe_dump(plan))
-    command = [sys.executable, "-m", "medgain.cli.main", "study", "run", str(file)]
+    command = [sys.executable, "-m", "medgain", "study", "run", str(file)]
     process = subprocess.Popen(
         [*command, "--out", str(out), "--workers", "2"], stderr=subprocess.DEVNULL
     )

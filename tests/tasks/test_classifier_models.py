@@ -7,8 +7,8 @@ import torch
 
 from medgain.runtime.errors import ConfigError
 from medgain.tasks.backbones import MODELS, find_model
+from medgain.tasks.backbones.classifier import Classifier, ClassifierSpec, build_classifier
 from medgain.tasks.backbones.torchvision_backbones import IMAGENET_MEAN
-from medgain.tasks.classification.classifier import Classifier, ClassifierSpec, build_classifier
 
 EXAMPLES = {
     "cnn": "cnn",

@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 
 from medgain.runtime.errors import ConfigError
 from medgain.tasks.backbones import weights
+from medgain.tasks.backbones.classifier import ClassifierSpec, build_classifier
 from medgain.tasks.backbones.weights import Download, fetch, read_weights
-from medgain.tasks.classification.classifier import ClassifierSpec, build_classifier
 
 SQUEEZENET = "torchvision:squeezenet1_0"
 

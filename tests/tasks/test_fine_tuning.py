@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from medgain.runtime.seeds import SeedTree
+from medgain.tasks.backbones.classifier import ClassifierSpec, build_classifier
 from medgain.tasks.backbones.layers import ordered_layers, set_trainable, train_mode
 from medgain.tasks.base import TrainingData
-from medgain.tasks.classification.classifier import ClassifierSpec, build_classifier
 from medgain.tasks.classification.config import ClassificationConfig
 from medgain.tasks.classification.task import ClassificationTask
 from medgain.tasks.training.phases import plan_phases

@@ -8,8 +8,8 @@ import torch
 
 from medgain.runtime.errors import ConfigError
 from medgain.runtime.seeds import SeedTree
+from medgain.tasks.backbones.classifier import ClassifierSpec, build_classifier
 from medgain.tasks.base import TrainingData
-from medgain.tasks.classification.classifier import ClassifierSpec, build_classifier
 from medgain.tasks.classification.config import ClassificationConfig
 from medgain.tasks.classification.task import ClassificationTask
 from medgain.tasks.saved import load_model, save_model

@@ -21,8 +21,8 @@ from medgain.imageset.splits import split_validation
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.seeds import SeedTree
 from medgain.tasks.backbones import ModelRequest, find_model
+from medgain.tasks.backbones.classifier import Classifier
 from medgain.tasks.base import TrainingData
-from medgain.tasks.classification.classifier import Classifier
 from medgain.tasks.classification.config import ClassificationConfig
 from medgain.tasks.classification.task import ClassificationTask
 from medgain.tasks.training.batches import Pixels

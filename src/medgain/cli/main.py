@@ -84,7 +84,3 @@ def main() -> None:
         typer.echo(f"Error: {error.strerror}: {error.filename or 'while writing'}", err=True)
         typer.echo("  → free some space, or mend the permissions, and run it again", err=True)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -11,16 +11,14 @@ import numpy as np
 from medgain.files.dicom_frames import (
     frame_position,
     frame_spacing_mm,
-    frame_window,
     in_units,
     orientation_normal,
     unit_of,
 )
 from medgain.files.dicom_series import Header, choose_series, read_header
 from medgain.files.errors import UnreadableImageError
-from medgain.files.images import check_size
-from medgain.files.nifti import smallest_integer
-from medgain.files.volume import Volume
+from medgain.files.pixels import Volume, check_size, smallest_integer
+from medgain.files.window import series_window
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
@@ -101,7 +99,7 @@ def read_series(
         spacing_mm=_spacing_mm(datasets, [frames[index] for index in order], any(many)),
         names=tuple(_name(headers, frames[index]) for index in order),
         numbers=tuple(range(len(order))),
-        window=_window(datasets, frames, any(many)),
+        window=series_window(datasets, frames, any(many)),
         patient=headers[0].patient,
         affine=None,
         datasets=tuple(datasets),
@@ -171,21 +169,6 @@ def _spacing_mm(
         step_mm = float(np.median(np.diff(along)))
         thickness_mm = step_mm if step_mm > 0 else thickness_mm
     return thickness_mm, row_mm, column_mm
-
-
-def _window(
-    datasets: Sequence[Any], frames: Sequence[tuple[int, int]], multi_frame: bool
-) -> tuple[float, float] | None:
-    """Return the median window of the slices: one for all, so that slices stay comparable."""
-    if multi_frame:
-        found = [frame_window(datasets[file], frame) for file, frame in frames]
-    else:
-        found = [frame_window(dataset, 0) for dataset in datasets]
-    windows = [window for window in found if window is not None]
-    if not windows:
-        return None
-    low, high = np.median(np.array(windows), axis=0)
-    return float(low), float(high)
 
 
 def _name(headers: Sequence[Header], frame: tuple[int, int]) -> str:

@@ -1,4 +1,4 @@
-"""What one frame of a DICOM dataset says of its values, place, spacing and window.
+"""What one frame of a DICOM dataset says of its values, place and spacing.
 
 Enhanced objects say it in functional groups, per frame or shared by all frames (PS3.3
 C.7.6.16); plain ones at the top of the dataset. Both are looked up, the frame's own first.
@@ -36,7 +36,7 @@ def in_units(stored: np.ndarray, dataset: Any) -> np.ndarray:
         values = np.stack([apply_modality_lut(frame, dataset) for frame in stored])
     else:
         values = np.stack([_rescaled(frame, dataset, i) for i, frame in enumerate(stored)])
-    if _is_inverted(dataset):
+    if is_inverted(dataset):
         values = np.stack([_inverted(frame, dataset, i) for i, frame in enumerate(values)])
     return values
 
@@ -49,24 +49,6 @@ def unit_of(dataset: Any) -> str:
         rescaled = transform.get("RescaleSlope") is not None
         return "HU" if rescaled and named in ("", "HU", "US") else ""
     return "" if named in ("US", "HU") else named
-
-
-def frame_window(dataset: Any, frame: int) -> tuple[float, float] | None:
-    """Return (low, high) of the first window of a frame, as PS3.3 C.11.2.1.2 defines it."""
-    holder = functional(dataset, frame, "FrameVOILUTSequence")
-    centre, width = _first(holder.get("WindowCenter")), _first(holder.get("WindowWidth"))
-    if centre is None or width is None or width <= 0:
-        return None
-    if str(holder.get("VOILUTFunction", "LINEAR") or "LINEAR") == "LINEAR" and width > 1:
-        low, high = centre - width / 2, centre + width / 2 - 1
-    else:
-        low, high = centre - width / 2, centre + width / 2
-    if high <= low:
-        return None
-    if _is_inverted(dataset):
-        turn = _turning_value(dataset, frame)
-        low, high = turn - high, turn - low
-    return low, high
 
 
 def frame_position(dataset: Any, frame: int) -> np.ndarray | None:
@@ -91,7 +73,9 @@ def frame_spacing_mm(dataset: Any, frame: int) -> tuple[float, float, float]:
     holder = functional(dataset, frame, "PixelMeasuresSequence")
     spacing = _numbers(holder.get("PixelSpacing"), 2)
     row_mm, column_mm = (float(v) for v in spacing) if spacing is not None else (np.nan, np.nan)
-    thickness = _first(holder.get("SpacingBetweenSlices")) or _first(holder.get("SliceThickness"))
+    thickness = first_number(holder.get("SpacingBetweenSlices")) or first_number(
+        holder.get("SliceThickness")
+    )
     return row_mm, column_mm, thickness if thickness else float("nan")
 
 
@@ -106,23 +90,27 @@ def _rescaled(stored: np.ndarray, dataset: Any, frame: int) -> np.ndarray:
 
 def _rescale(dataset: Any, frame: int) -> tuple[float, float]:
     holder = functional(dataset, frame, "PixelValueTransformationSequence")
-    slope, intercept = _first(holder.get("RescaleSlope")), _first(holder.get("RescaleIntercept"))
+    slope, intercept = (
+        first_number(holder.get("RescaleSlope")),
+        first_number(holder.get("RescaleIntercept")),
+    )
     return (1.0 if slope is None or slope == 0 else slope), intercept or 0.0
 
 
-def _is_inverted(dataset: Any) -> bool:
+def is_inverted(dataset: Any) -> bool:
+    """Tell whether a MONOCHROME1 image was inverted; values in HU never are."""
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     return photometric == "MONOCHROME1" and unit_of(dataset) != "HU"
 
 
 def _inverted(values: np.ndarray, dataset: Any, frame: int) -> np.ndarray:
-    turn = _turning_value(dataset, frame)
+    turn = inversion_sum(dataset, frame)
     if values.dtype.kind != "f" and turn == int(turn):
         return int(turn) - values.astype(np.int64)
     return (turn - values).astype(np.float32)
 
 
-def _turning_value(dataset: Any, frame: int) -> float:
+def inversion_sum(dataset: Any, frame: int) -> float:
     """Return the sum of the lowest and highest value that the stored bits can mean."""
     slope, intercept = _rescale(dataset, frame)
     bits = int(dataset.get("BitsStored", 0) or dataset.get("BitsAllocated", 8))
@@ -130,7 +118,8 @@ def _turning_value(dataset: Any, frame: int) -> float:
     return slope * (-1 if signed else 2**bits - 1) + 2 * intercept
 
 
-def _first(value: Any) -> float | None:
+def first_number(value: Any) -> float | None:
+    """Return a DICOM value, or the first of several, as a finite number; else None."""
     if value is None or value == "":
         return None
     try:

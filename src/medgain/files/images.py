@@ -12,13 +12,15 @@ What is made of the special cases:
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from medgain.files.errors import UnreadableImageError
+from medgain.files.orientation import oriented
+from medgain.files.pixels import Decoded, check_size, over_black
+from medgain.files.tiff import decode_tiff
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -30,22 +32,6 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"BM", "BMP"),
 )
 _NO_IMAGE = "not an image (PNG, JPEG, TIFF, BMP or WebP)"
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """An image as it is in the file: pixels (H, W, C) of uint8 or uint16, C of 1 or 3."""
-
-    pixels: np.ndarray
-
-    @property
-    def is_grey(self) -> bool:
-        """Tell whether there is one channel, or all three are equal."""
-        pixels = self.pixels
-        if pixels.shape[2] == 1:
-            return True
-        first = pixels[..., 0]
-        return bool((first == pixels[..., 1]).all() and (first == pixels[..., 2]).all())
 
 
 def decode(path: Path, max_megapixels: float = 200.0) -> tuple[Decoded, bytes]:
@@ -69,8 +55,6 @@ def decode_bytes(content: bytes, max_megapixels: float = 200.0) -> np.ndarray:
     kind = _kind(content)
     try:
         if kind == "TIFF":
-            from medgain.files.tiff import decode_tiff
-
             return decode_tiff(content, max_megapixels)
         return _decode_common(content, kind, max_megapixels)
     except UnreadableImageError:
@@ -79,18 +63,6 @@ def decode_bytes(content: bytes, max_megapixels: float = 200.0) -> np.ndarray:
         raise UnreadableImageError("too large for this machine's memory") from None
     except Exception as error:  # decoders raise whatever they like on damaged files
         raise UnreadableImageError(_reason(error, len(content))) from None
-
-
-def check_size(height: int, width: int, max_megapixels: float) -> None:
-    """Raise `UnreadableImageError` if an image has no pixels or more than the limit."""
-    if height < 1 or width < 1:
-        raise UnreadableImageError(f"it has no pixels ({width} × {height})")
-    megapixels = height * width / 1e6
-    if megapixels > max_megapixels:
-        raise UnreadableImageError(
-            f"{width:,} × {height:,} px are {megapixels:,.0f} megapixels, over the limit of"
-            f" {max_megapixels:,.0f}; shrink it or raise --max-megapixels"
-        )
 
 
 def _kind(content: bytes) -> str:
@@ -120,7 +92,7 @@ def _decode_common(content: bytes, kind: str, max_megapixels: float) -> np.ndarr
         if kind == "PNG" and content[24] == 16 and content[25] != 0:
             image.getexif()
             image.load()  # as a check: OpenCV fills what is missing with grey
-            return _oriented(_deep_png(content), image.getexif().get(0x0112, 1))
+            return oriented(_deep_png(content), image.getexif().get(0x0112, 1))
         image.load()
         return _plain(ImageOps.exif_transpose(image))
 
@@ -162,14 +134,6 @@ def _plain(image: Any) -> np.ndarray:
     return np.asarray(image if mode == "RGB" else image.convert("RGB"))
 
 
-def over_black(pixels: np.ndarray, *, grey: bool = False) -> np.ndarray:
-    """Lay pixels (H, W, C + alpha) over black; `grey` keeps the first channel only."""
-    colours = pixels[..., :1] if grey else pixels[..., :-1]
-    largest = np.iinfo(pixels.dtype).max
-    shares = pixels[..., -1:].astype(np.float32) / largest
-    return np.rint(colours * shares).astype(pixels.dtype)
-
-
 def _deep_png(content: bytes) -> np.ndarray:
     """Decode a 16-bit PNG with colour or transparency, (H, W, C)."""
     import cv2
@@ -184,22 +148,6 @@ def _deep_png(content: bytes) -> np.ndarray:
     )
     grey_alpha = content[25] == 4
     return over_black(colours, grey=grey_alpha) if colours.shape[2] == 4 else colours
-
-
-def _oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Apply an EXIF orientation (1 to 8) to pixels (H, W, C)."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)
-
-
-def oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Apply an EXIF orientation (1 to 8) to pixels (H, W, C)."""
-    return _oriented(pixels, orientation)
 
 
 def _reason(error: Exception, size: int) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from medgain.files.errors import UnreadableImageError
-from medgain.files.images import Decoded, decode
+from medgain.files.images import decode
 
 MOST_CLASSES = 32  # unnamed: a mask with higher values is rather a picture
 WHITES = (255, 65535)
@@ -126,7 +126,7 @@ def _pixels(path: Path, max_megapixels: float) -> np.ndarray:
 
         with Image.open(io.BytesIO(content)) as image:
             return np.asarray(image)
-    if not Decoded(decoded.pixels).is_grey:
+    if not decoded.is_grey:
         raise UnreadableImageError(
             f"its mask {name} is in colour (three unequal channels); save one number per pixel:"
             " 0 for background, 1, 2, … for classes"

@@ -9,9 +9,16 @@ from typing import Any
 import numpy as np
 
 from medgain.files.errors import UnreadableImageError
-from medgain.files.volume import Volume
+from medgain.files.orientation import to_axial_slices
+from medgain.files.pixels import Volume, smallest_integer
 
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+
+
+def is_nifti(path: Path | str) -> bool:
+    """Tell whether a path ends like a NIfTI file."""
+    return str(path).lower().endswith(NIFTI_SUFFIXES)
 
 
 def read_nifti(path: Path) -> Volume:
@@ -27,7 +34,7 @@ def read_nifti(path: Path) -> Volume:
     notes = []
     if int(image.header["sform_code"]) == 0 and int(image.header["qform_code"]) == 0:
         notes.append("a NIfTI header states no orientation: x is taken to run to the left")
-    slices = to_slices(array, orientation)
+    slices = to_axial_slices(array, orientation)
     numbers = _slice_numbers(len(slices), orientation)
     name = path.name
     return Volume(
@@ -70,24 +77,6 @@ def check_aligned(labels: Volume, volume: Volume) -> None:
             f"label volume {labels.path.name} lies elsewhere than {volume.path.name}: their"
             f" affines put the corners up to {apart_mm:.3g} mm apart"
         )
-
-
-def to_slices(array: np.ndarray, orientation: np.ndarray) -> np.ndarray:
-    """Return an array in a file's order as axial slices (S, H, W)."""
-    from nibabel.orientations import apply_orientation
-
-    canonical = apply_orientation(array, orientation)  # to the right, forwards, upwards
-    return np.ascontiguousarray(canonical[::-1, ::-1].transpose(2, 1, 0))
-
-
-def from_slices(slices: np.ndarray, orientation: np.ndarray) -> np.ndarray:
-    """Return axial slices (S, H, W) as the three-dimensional array in the file's order."""
-    from nibabel.orientations import apply_orientation, ornt_transform
-
-    canonical = slices.transpose(2, 1, 0)[::-1, ::-1]
-    plain = np.array([[0, 1], [1, 1], [2, 1]])
-    back = ornt_transform(plain, orientation)
-    return np.ascontiguousarray(apply_orientation(canonical, back))
 
 
 def _load(path: Path) -> Any:
@@ -145,20 +134,6 @@ def _plain(array: np.ndarray) -> np.ndarray:
     return np.asarray(array, np.float32)
 
 
-def smallest_integer(array: np.ndarray) -> np.ndarray:
-    """Return an integer array as int16 where that holds it, else as int32.
-
-    Raises:
-        UnreadableImageError: values beyond 32 bits.
-    """
-    low, high = int(array.min()), int(array.max())
-    for dtype in (np.int16, np.int32):
-        limits = np.iinfo(dtype)
-        if limits.min <= low and high <= limits.max:
-            return np.asarray(array, dtype)
-    raise UnreadableImageError(f"voxels of {low} to {high}, beyond 32 bits")
-
-
 def _orientation(affine: np.ndarray) -> np.ndarray:
     from nibabel.orientations import io_orientation
 
@@ -190,7 +165,7 @@ def _corners(volume: Volume) -> np.ndarray:
     grid = np.stack(np.meshgrid(*(np.arange(0, n, max(n - 1, 1)) for n in shape), indexing="ij"))
     places = np.einsum("ij,jabc->abci", volume.affine[:3, :3], grid) + volume.affine[:3, 3]
     ordered = np.stack(
-        [to_slices(places[..., axis], volume.orientation).ravel() for axis in range(3)]
+        [to_axial_slices(places[..., axis], volume.orientation).ravel() for axis in range(3)]
     )
     return ordered.T
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from medgain.files.errors import UnreadableImageError
-from medgain.files.images import check_size, oriented, over_black
+from medgain.files.orientation import oriented
+from medgain.files.pixels import check_size, over_black
 
 _ASSOCIATED_ALPHA = 1
 

@@ -1,14 +1,16 @@
-"""From values in a unit (HU) to what is stored, 8 or 16 bit, and which window is taken."""
+"""Windows: what DICOM files state, which one is taken, and values (HU) to 8 or 16 bit and back."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from medgain.files.dicom_frames import first_number, functional, inversion_sum, is_inverted
 from medgain.files.errors import UnreadableImageError
-from medgain.files.volume import Volume
+from medgain.files.pixels import Volume
 from medgain.imageset.imageset import Intensity
 from medgain.runtime.errors import ConfigError
 
@@ -54,6 +56,51 @@ def parse_window(text: str | None) -> Window:
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ConfigError(f"--window {text}: {high:g} is not above {low:g}", "write LOW,HIGH")
     return low, high
+
+
+def frame_window(dataset: Any, frame: int) -> tuple[float, float] | None:
+    """Return (low, high) of the first window of a frame, as PS3.3 C.11.2.1.2 defines it."""
+    holder = functional(dataset, frame, "FrameVOILUTSequence")
+    centre, width = (
+        first_number(holder.get("WindowCenter")),
+        first_number(holder.get("WindowWidth")),
+    )
+    if centre is None or width is None or width <= 0:
+        return None
+    if str(holder.get("VOILUTFunction", "LINEAR") or "LINEAR") == "LINEAR" and width > 1:
+        low, high = centre - width / 2, centre + width / 2 - 1
+    else:
+        low, high = centre - width / 2, centre + width / 2
+    if high <= low:
+        return None
+    if is_inverted(dataset):
+        turn = inversion_sum(dataset, frame)
+        low, high = turn - high, turn - low
+    return low, high
+
+
+def series_window(
+    datasets: Sequence[Any], frames: Sequence[tuple[int, int]], multi_frame: bool
+) -> tuple[float, float] | None:
+    """Return the median window of the slices: one for all, so that slices stay comparable."""
+    if multi_frame:
+        found = [frame_window(datasets[file], frame) for file, frame in frames]
+    else:
+        found = [frame_window(dataset, 0) for dataset in datasets]
+    windows = [window for window in found if window is not None]
+    if not windows:
+        return None
+    low, high = np.median(np.array(windows), axis=0)
+    return float(low), float(high)
+
+
+def dicom_window(low: float, high: float) -> tuple[float, float]:
+    """Return the (centre, width) with which DICOM shows `low` as black and `high` as white.
+
+    For the function LINEAR (PS3.3 C.11.2.1.2.1), the default, of which `frame_window` is the
+    inverse.
+    """
+    return (low + high) / 2 + 0.5, abs(high - low) + 1
 
 
 def choose_scaling(volume: Volume, window: Window, bits: int, unit: str | None = None) -> Scaling:

@@ -10,12 +10,11 @@ import numpy as np
 from medgain.files.dicom import read_series
 from medgain.files.dicom_series import read_header
 from medgain.files.errors import UnreadableImageError
-from medgain.files.images import check_size
 from medgain.files.masks import Mask, MaskRules, code_mask, read_mask, whole_numbers
 from medgain.files.nifti import check_aligned, read_nifti
+from medgain.files.pixels import Volume, check_size
 from medgain.files.placement import Placement
 from medgain.files.resize import fit_image
-from medgain.files.volume import Volume
 from medgain.files.window import choose_scaling, to_stored
 from medgain.importing.layouts.base import ImportOptions, Item, VolumeFiles
 from medgain.importing.read import Read

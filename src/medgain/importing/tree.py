@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from medgain.files.dicom import looks_like_dicom
-from medgain.files.volume import is_nifti
+from medgain.files.nifti import is_nifti
 from medgain.runtime.errors import DataError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")

@@ -18,9 +18,9 @@ from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.files import atomic_folder, read_json, write_json, write_text
 from medgain.runtime.version import __version__
+from medgain.tasks.backbones.classifier import Classifier, ClassifierSpec, build_classifier
 from medgain.tasks.backbones.weights import read_weights
 from medgain.tasks.base import FitResult
-from medgain.tasks.classification.classifier import Classifier, ClassifierSpec, build_classifier
 from medgain.tasks.model_card import Scores, describe_input, write_card
 from medgain.tasks.segmentation.segmenter import Segmenter, SegmenterSpec, build_segmenter
 from medgain.tasks.training.network import Network

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from medgain.files.window import dicom_window
 from medgain.release.formats import FORMATS
 from medgain.release.formats.base import FileFormat, ImageContext, ReleaseContext
 from medgain.release.formats.png import decode, encode, png_problems, with_statement
@@ -232,9 +233,9 @@ def _put_pixels(dataset: Any, pixels: np.ndarray, release: ReleaseContext) -> No
         dataset.RescaleIntercept = f"{intensity.offset:.10g}"
         dataset.RescaleSlope = f"{intensity.scale:.10g}"
         dataset.RescaleType = "HU" if intensity.unit == "HU" else "US"
-        # from black at the lowest to white at the highest value (PS3.3 C.11.2.1.2.1, LINEAR)
-        dataset.WindowCenter = f"{(low + high) / 2 + 0.5:.10g}"
-        dataset.WindowWidth = f"{abs(high - low) + 1:.10g}"
+        centre, width = dicom_window(low, high)
+        dataset.WindowCenter = f"{centre:.10g}"
+        dataset.WindowWidth = f"{width:.10g}"
     data = np.ascontiguousarray(pixels, dtype=f"<u{bits // 8}").tobytes()
     dataset.add_new("PixelData", "OB" if bits == 8 else "OW", data + b"\x00" * (len(data) % 2))
 

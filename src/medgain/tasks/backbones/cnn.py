@@ -59,7 +59,7 @@ def _block(
 @MODELS.register(
     "cnn",
     summary="a small CNN for 100 to 5,000 images of 16 pixels or more; task.width sets its size",
-    source="PRODUCT row B4; batch norm: Ioffe and Szegedy 2015; global mean: Lin et al. 2014",
+    source="batch norm: Ioffe and Szegedy 2015; global mean: Lin et al. 2014",
 )
 class CnnFamily(ModelFamily):
     """The one CNN."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from medgain.tasks.classification.classifier import Classifier
+from medgain.tasks.backbones.classifier import Classifier
 from medgain.tasks.training.network import Network
 
 

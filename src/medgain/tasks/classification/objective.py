@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from medgain.runtime.errors import ConfigError, suggest
-from medgain.tasks.classification.classifier import Classifier
+from medgain.tasks.backbones.classifier import Classifier
 from medgain.tasks.classification.config import ClassificationConfig
 from medgain.tasks.classification.probabilities import evaluate, probabilities
 from medgain.tasks.training.network import Network

@@ -7,7 +7,7 @@ import torch
 
 from medgain.metrics import accuracy, auroc, balanced_accuracy
 from medgain.runtime.device import autocast
-from medgain.tasks.classification.classifier import Classifier
+from medgain.tasks.backbones.classifier import Classifier
 from medgain.tasks.training.batches import Pixels
 
 BATCH_SIZE = 256

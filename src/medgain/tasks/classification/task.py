@@ -19,8 +19,8 @@ from medgain.metrics.classification.thresholds import ROC_GRID, roc_at_grid
 from medgain.runtime.device import resolve_precision
 from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
+from medgain.tasks.backbones.classifier import Classifier, ClassifierSpec, build_classifier
 from medgain.tasks.base import TASKS, FitResult, Task, TrainingData
-from medgain.tasks.classification.classifier import Classifier, ClassifierSpec, build_classifier
 from medgain.tasks.classification.config import ClassificationConfig
 from medgain.tasks.classification.objective import ClassificationObjective
 from medgain.tasks.classification.probabilities import probabilities
@@ -42,7 +42,7 @@ PROBABILITY_PREFIX = "p_"
 @TASKS.register(
     "classification",
     summary="one label per image, two classes or more: the CNN, torchvision and timm backbones",
-    source="PRODUCT rows B4, D6 and E1",
+    source="cross-entropy on a softmax: Goodfellow et al. 2016, Deep Learning, chapter 6",
 )
 class ClassificationTask(Task):
     """Trains a classifier for a fixed number of steps and keeps its best weights on validation.

@@ -14,9 +14,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from medgain.files.pixels import Volume
 from medgain.files.placement import Fit, Placement
 from medgain.files.resize import fit_image
-from medgain.files.volume import Volume
 from medgain.files.window import Window, choose_scaling, to_stored
 from medgain.imageset.imageset import ImageSet, Intensity
 from medgain.importing.store import as_type

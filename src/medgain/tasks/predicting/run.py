@@ -14,8 +14,9 @@ from medgain.files.dicom import read_series
 from medgain.files.dicom_series import check_one_kind
 from medgain.files.errors import UnreadableImageError
 from medgain.files.images import decode
+from medgain.files.pixels import Volume
 from medgain.files.placement import Placement
-from medgain.files.volume import Volume, read_volume
+from medgain.files.volume import read_volume
 from medgain.files.window import Window
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import ConfigError, DataError, suggest

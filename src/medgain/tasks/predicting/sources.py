@@ -12,7 +12,7 @@ from typing import Literal
 from medgain.files.dicom import looks_like_dicom
 from medgain.files.dicom_series import Header, by_series, read_header
 from medgain.files.errors import UnreadableImageError
-from medgain.files.volume import NIFTI_SUFFIXES, is_nifti
+from medgain.files.nifti import NIFTI_SUFFIXES, is_nifti
 from medgain.importing.tree import IMAGE_SUFFIXES
 from medgain.runtime.errors import DataError
 

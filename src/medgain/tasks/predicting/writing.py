@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from medgain.files.volume import Volume
+from medgain.files.pixels import Volume
 from medgain.tasks.predicting.model import Predictor
 from medgain.tasks.predicting.outcome import area_rows, volume_rows
 from medgain.tasks.predicting.pictures import overlay, write_png

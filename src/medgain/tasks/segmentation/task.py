@@ -39,7 +39,7 @@ SPACING_COLUMNS = ("spacing_row_mm", "spacing_column_mm")
 @TASKS.register(
     "segmentation",
     summary="a class for every pixel, learnt from masks: U-Net, FCN, and smp's architectures",
-    source="PRODUCT rows A2, A3, A7, C2 and C5",
+    source="Ronneberger et al. 2015, MICCAI; Dice loss: Milletari et al. 2016, 3DV",
 )
 class SegmentationTask(Task):
     """Trains a segmenter for a fixed number of steps and keeps its best weights on validation.

@@ -95,7 +95,7 @@ class _TwinFamily(SegmenterFamily):
 @SEGMENTERS.register(
     "unet",
     summary="U-Net with batch norm; task.width 32 (the default) is the small one, 64 the large",
-    source="Ronneberger et al. 2015, MICCAI; PRODUCT rows A2 and C2",
+    source="Ronneberger et al. 2015, MICCAI",
 )
 class UNetFamily(_TwinFamily):
     """The network with skips."""
@@ -106,7 +106,7 @@ class UNetFamily(_TwinFamily):
 @SEGMENTERS.register(
     "fcn",
     summary="the same network as unet without the skip concatenation, and nothing else changed",
-    source="PRODUCT row C2; fully convolutional networks: Long et al. 2015, CVPR",
+    source="Long et al. 2015, CVPR",
 )
 class FcnFamily(_TwinFamily):
     """The network without skips."""
