@@ -84,7 +84,7 @@ def _as_dict(
     control = "aa" if plan.arms[one.arm].same_as == one.reference else None
     # an A/A control asks whether a difference is found where none is: found, or no evidence
     word = decide(estimate, p_holm, 0.0 if control else plan.margin, 1 - plan.level)
-    needed = repeats_needed(estimate, plan.margin)
+    needed = repeats_needed(estimate, plan.margin, unit=find_metric(one.metric).unit)
     worth = None
     if one.worth is not None:
         worth = {**asdict(one.worth), "text": one.worth.text()}

@@ -56,13 +56,21 @@ def detectable_gain(se: float, df: float, *, power: float = POWER, alpha: float 
 
 
 def repeats_needed(
-    estimate: GainEstimate, target: float = 0.01, *, power: float = POWER, alpha: float = 0.05
+    estimate: GainEstimate,
+    target: float = 0.01,
+    *,
+    power: float = POWER,
+    alpha: float = 0.05,
+    unit: str = "",
 ) -> RepeatsNeeded:
     """Return how many paired trainings would detect a gain of `target`.
 
     SE² at J trainings is cell_variance/J + shared_variance: the second part (the test images;
     in cross-validation what the folds share) does not shrink with repeats, so the answer may be
     that no number of trainings suffices.
+
+    Args:
+        unit: the metric's; of a pure number gains are told in points (hundredths).
     """
     if not np.isfinite(estimate.se):
         text = f"unknown: {estimate.reason or 'no interval'}"
@@ -71,10 +79,11 @@ def repeats_needed(
     at_best = detectable_gain(floor, 1e6, power=power, alpha=alpha)
     if at_best >= target:
         factor = (at_best / target) ** 2
+        hidden = f"{at_best:.2g} {unit}" if unit else f"{100 * at_best:.2f} points"
         what = "test images" if estimate.protocol == "official" else "images"
         text = (
             f"no number of trainings would do: even without training noise, gains below "
-            f"{100 * at_best:.2f} points are hidden by the choice of images; about "
+            f"{hidden} are hidden by the choice of images; about "
             f"{factor:.1f} times as many {what} are needed"
         )
         return RepeatsNeeded(target, None, factor, text)
