@@ -19,7 +19,7 @@ import pytest
 
 from documentation import ROOT, examples, page, undocumented
 from medgain import Card, ImageSet, Study
-from medgain.assess.score.run import score
+from medgain.assess.score.folder import score_to_folder
 from medgain.assess.score.wording import figure
 from medgain.cli import main as cli
 from medgain.metrics.base import METRICS, find_metric
@@ -30,7 +30,6 @@ from medgain.metrics.segmentation.inputs import MaskPairs
 from medgain.metrics.segmentation.table import segmentation_metric
 from medgain.report import write_report
 from medgain.report.score.page import write_score_page
-from medgain.runtime.files import write_json
 from medgain.runtime.registry import Registry
 from medgain.runtime.seeds import SeedTree
 from medgain.study.inference.statistics import bootstrap_groups, gain_interval
@@ -377,20 +376,14 @@ def test_a_made_up_fidelity_metric_is_in_the_score_and_on_its_page(made_up, tmp_
     real, other = draw(groups=60, size=32), draw(groups=40, size=32, seed=1, name="other")
     card = other.card.model_copy(update={"origin": "synthetic"})
     synthetic = ImageSet(other.images, other.records, card)
-    result = score(real, synthetic, real_split="test", training=False, quiet=True)
-    found = as_mapping(result)
-    scope = found["features"][0]["scopes"][0]
-    shift = scope["scores"]["mean_shift"]
+    score_to_folder(real, synthetic, tmp_path, real_split="test", training=False)
+    found = json.loads((tmp_path / "score.json").read_text())
+    shift = found["features"][0]["scopes"][0]["fidelity"]["scores"]["mean_shift"]
     assert shift["value"] >= 0 and shift["null"] > 0
     assert "shift of the mean" in shift["sentence"]
-    write_json(tmp_path / "score.json", found)
     text = write_score_page(tmp_path).read_text(encoding="utf-8")
     rows = [row for row in rows_of(text) if row[:1] == ["shift of the mean ↓ less is better"]]
     assert rows and rows[0][1].startswith(figure(shift["value"], shift["null_sd"]))
-
-
-def as_mapping(result: Any) -> dict[str, Any]:
-    return result.model_dump(mode="json") if hasattr(result, "model_dump") else dict(result)
 
 
 def test_it_is_listed_with_all_that_the_registry_knows(made_up, monkeypatch, capsys):
