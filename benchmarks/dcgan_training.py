@@ -23,8 +23,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from medgain.generators.base import Budget, FitContext
 from medgain.generators.models.dcgan import DcganConfig, DcganModel
-from medgain.generators.training.batches import TrainingData
-from medgain.generators.training.loop import Trainer
+from medgain.generators.training.batches import TrainingImages
+from medgain.generators.training.loop import GeneratorTrainer
 from medgain.runtime.device import autocast, cpu_count, resolve_device, resolve_precision
 
 Step = Callable[[], object]
@@ -87,8 +87,8 @@ def our_step(images: np.ndarray, config: DcganConfig, device: torch.device) -> S
     """Return one step of the shared training loop, as `medgain generator train` runs it."""
     model = DcganModel(images.shape[1], images.shape[3], config)
     context = FitContext(seed=0, device=device, quiet=True)
-    trainer = Trainer(
-        model, TrainingData(images), config, Budget(), context, identity={}, title="dcgan"
+    trainer = GeneratorTrainer(
+        model, TrainingImages(images), config, Budget(), context, identity={}, title="dcgan"
     )
     return trainer._step
 

@@ -28,7 +28,7 @@ from torch.nn.functional import conv2d, conv_transpose2d
 from medgain.generators.base import GENERATORS, Budget, FitContext
 from medgain.generators.layers.resampling import Resample
 from medgain.generators.provenance import TrainedOn
-from medgain.generators.training.loop import Trainer
+from medgain.generators.training.loop import GeneratorTrainer
 from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.device import cpu_count, resolve_device, resolve_precision
 
@@ -77,7 +77,7 @@ class DepthwiseResample(Resample):
 
 def trainer(
     name: str, real: ImageSet, settings: dict[str, object], device: torch.device, on: Switches
-) -> Trainer:
+) -> GeneratorTrainer:
     """Return a run of the generator called `name` with some optimisations switched off."""
     kind = GENERATORS.get(name)
     batch = int(settings["batch_size"])  # type: ignore[call-overload]
@@ -87,14 +87,16 @@ def trainer(
     model = generator._built(0)
     if not on.channels_last:
         model.to = lambda where: [net.to(where) for net in model.networks.values()]
-    phases = model.phases()
+    updates = model.updates()
     if not on.frozen:
-        model.phases = lambda: [replace(phase, frozen=()) for phase in phases]
+        model.updates = lambda: [replace(update, frozen=()) for update in updates]
     precision = "auto" if on.low_precision else "fp32"
     context = FitContext(seed=0, device=device, precision=precision, quiet=True)
-    data = generator.training_data(real)
-    run = Trainer(model, data, generator.config, Budget(kimg=1e9), context, identity={}, title=name)
-    run.micro_batch = at_once
+    data = generator.training_images(real)
+    run = GeneratorTrainer(
+        model, data, generator.config, Budget(kimg=1e9), context, identity={}, title=name
+    )
+    run.state.micro_batch = at_once
     if not on.channels_last:
         at = run.draws.streams.images.at
         run.draws.streams.images.at = lambda rows: at(rows).contiguous()

@@ -24,7 +24,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, one_h
 
 from medgain.generators.base import Budget, FitContext
 from medgain.generators.models.pix2pix.model import Pix2pixConfig, Pix2pixModel
-from medgain.generators.training.loop import Trainer
+from medgain.generators.training.loop import GeneratorTrainer
 from medgain.generators.training.model import adam
 from medgain.runtime.device import autocast, cpu_count, resolve_device, resolve_precision
 
@@ -100,7 +100,7 @@ def our_step(
     """Return one step of the shared training loop, as `medgain generator train` runs it."""
     model = Pix2pixModel(images.shape[1], 1, CODES, config)
     context = FitContext(seed=0, device=device, quiet=True)
-    trainer = Trainer(
+    trainer = GeneratorTrainer(
         model, images, config, Budget(), context, identity={}, title="pix2pix", masks=masks
     )
     return trainer._step

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from medgain.generators.training.grids import save_beside
 from scipy.ndimage import gaussian_filter
 
 from medgain.augment.policy import resolve_policy
 from medgain.generators.base import Budget, FitContext
 from medgain.generators.run import new_generator, training_part
-from medgain.generators.training.grids import save_beside
 from medgain.imageset.imageset import ImageSet
 from medgain.imageset.splits import split_validation
 from medgain.runtime.overrides import parse_overrides

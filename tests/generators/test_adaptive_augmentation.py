@@ -11,8 +11,8 @@ from medgain.augment.policy import resolve_policy
 from medgain.generators.base import Budget, FitContext
 from medgain.generators.models.dcgan import DcganConfig, DcganModel
 from medgain.generators.training.adaptive import Ada, DiscriminatorPolicy
-from medgain.generators.training.batches import TrainingData
-from medgain.generators.training.loop import Trainer
+from medgain.generators.training.batches import TrainingImages
+from medgain.generators.training.loop import GeneratorTrainer
 from medgain.generators.training.model import fresh_weights
 from medgain.runtime.errors import ConfigError
 
@@ -81,12 +81,14 @@ CONFIG = DcganConfig(
 )
 
 
-def run(real, config=CONFIG, kimg=0.4, folder=None, model=None) -> Trainer:
+def run(real, config=CONFIG, kimg=0.4, folder=None, model=None) -> GeneratorTrainer:
     context = FitContext(seed=0, quiet=True, folder=folder)
     with fresh_weights(0):
         model = model or DcganModel(16, 1, config)
-    data = TrainingData(real.images)
-    return Trainer(model, data, config, Budget(kimg=kimg), context, identity={}, title="dcgan")
+    data = TrainingImages(real.images)
+    return GeneratorTrainer(
+        model, data, config, Budget(kimg=kimg), context, identity={}, title="dcgan"
+    )
 
 
 def test_a_run_adapts_and_resumes(make_set, tmp_path):
@@ -107,12 +109,12 @@ def test_a_run_adapts_and_resumes(make_set, tmp_path):
 
 def test_a_model_that_tells_no_scores_is_refused(make_set):
     model = DcganModel(16, 1, CONFIG)
-    phases = model.phases()
+    updates = model.updates()
 
     def silent(step):
-        return phases[0].losses(dataclasses.replace(step, real_scores=[]))
+        return updates[0].losses(dataclasses.replace(step, real_scores=[]))
 
-    model.phases = lambda: [dataclasses.replace(phases[0], losses=silent)]
+    model.updates = lambda: [dataclasses.replace(updates[0], losses=silent)]
     with pytest.raises(ConfigError, match="does not tell ADA"):
         run(make_set(20), model=model).run()
 

@@ -17,7 +17,7 @@ from medgain.generators.base import Budget, FitContext
 from medgain.generators.kinds.per_class import PerClass
 from medgain.generators.models.dcgan import Dcgan, DcganConfig, DcganModel
 from medgain.generators.run import train_generator
-from medgain.generators.training.batches import Streams, TrainingData
+from medgain.generators.training.batches import Streams, TrainingImages
 from medgain.generators.training.best import Best, Validation
 from medgain.generators.training.checkpoint import load_tensors
 from medgain.generators.training.snapshots import between
@@ -40,10 +40,10 @@ def test_the_distance_is_the_kernel_distance_of_the_score(make_set):
     """Images given back as they are: the value is that of `kernel_distance` on radiomics."""
     real, other = make_set(30), make_set(40, seed=7)
     model = DcganModel(16, 1, DcganConfig(width=4))
-    streams = Streams(TrainingData(real.images), 8, SeedTree(0), CPU)
-    data = TrainingData(real.images)
+    streams = Streams(TrainingImages(real.images), 8, SeedTree(0), CPU)
+    data = TrainingImages(real.images)
     watch = Validation(model, data, streams, real.images.dtype, SeedTree(0))
-    source = Streams(TrainingData(other.images), 8, SeedTree(0), CPU).images
+    source = Streams(TrainingImages(other.images), 8, SeedTree(0), CPU).images
     given_back = iter(source.at(torch.arange(30)).split(50))
     found = watch.distance(lambda latents, given: next(given_back))
     features = standardise(radiomics(real.images)[0], radiomics(other.images[:30])[0])

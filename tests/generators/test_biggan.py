@@ -20,7 +20,8 @@ from medgain.generators.models.biggan.networks import (
     channels_at,
     resolutions,
 )
-from medgain.generators.training.model import Step, fresh_weights
+from medgain.generators.training.model import fresh_weights
+from medgain.generators.training.step import Step
 from medgain.imageset.imageset import ImageSet
 
 TINY = {"width": 2, "latent": 8, "embedding": 4, "batch_size": 8}

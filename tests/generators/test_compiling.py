@@ -12,7 +12,7 @@ from torch import nn
 from generators.toys import ToyModel
 from medgain.generators.base import Budget, FitContext
 from medgain.generators.models.dcgan import Dcgan, DcganConfig, DcganModel
-from medgain.generators.training.compiling import compile_networks
+from medgain.generators.training.model import compile_networks
 from medgain.runtime.errors import ConfigError
 
 

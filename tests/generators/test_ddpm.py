@@ -18,7 +18,7 @@ from medgain.generators.base import Budget, FitContext
 from medgain.generators.models.ddpm.model import Ddpm, DdpmConfig, DdpmModel, spread_timesteps
 from medgain.generators.models.ddpm.network import PRESETS, denoiser, patch_px
 from medgain.generators.run import train_generator
-from medgain.generators.training.model import Step
+from medgain.generators.training.step import Step
 from medgain.runtime.errors import ConfigError, MedgainError
 
 SMALL = {"width": 8, "batch_size": 8, "sample_steps": 4}

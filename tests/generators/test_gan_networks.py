@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d, interpolate, softplus
 
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.kinds.presets import PresetConfig, tapered_widths
+from medgain.generators.layers.convolutions import tapered_widths
 from medgain.generators.layers.resampling import Resample
 from medgain.generators.models import gan
 from medgain.generators.models.r3gan import model as r3gan
@@ -23,8 +23,10 @@ from medgain.generators.models.stylegan2.layers import (
     StyledConv,
     batch_deviation,
 )
-from medgain.generators.training.loop import Trainer
-from medgain.generators.training.model import Step, fresh_weights
+from medgain.generators.training.config import PresetConfig
+from medgain.generators.training.loop import GeneratorTrainer
+from medgain.generators.training.model import fresh_weights
+from medgain.generators.training.step import Step
 
 STYLED = {"noise_maps": True, "path_weight": 2.0}  # all that StyleGAN2 has
 MODELS = [
@@ -167,7 +169,7 @@ def test_r3gan_schedules_reach_the_optimisers_and_the_policy():
 
 
 def test_residual_blocks_begin_as_nothing():
-    shape = r3gan_networks.Shape(16, 8, 1, 2, 16, 4, half_top=False)
+    shape = r3gan_networks.R3ganShape(16, 8, 1, 2, 16, 4, half_top=False)
     features = noise(2, 16, 8, 8)
     assert torch.equal(r3gan_networks.Block(16, shape, 5)(features), features)
 
@@ -293,10 +295,10 @@ def test_stylegan_regularises_lazily_and_slows_its_optimisers():
     rates = {name: o.param_groups[0] for name, o in model.optimisers().items()}
     assert rates["discriminator"]["lr"] == pytest.approx(config.lr * 16 / 17)
     assert rates["generator"]["betas"] == (0.0, pytest.approx(0.99**0.8))
-    assert [phase.every for phase in model.phases()] == [1, 16, 1, 4]
+    assert [update.every for update in model.updates()] == [1, 16, 1, 4]
     without = config.model_copy(update={"path_weight": 0.0})
     model = stylegan2.Stylegan2Model(16, 1, without)
-    assert len(model.phases()) == 3
+    assert len(model.updates()) == 3
     assert model.optimisers()["generator"].param_groups[0]["lr"] == config.lr
     assert model.gamma == pytest.approx(2e-4 * 256 / 32)
 
@@ -323,15 +325,15 @@ def test_a_resumed_run_gives_the_same_images(config, make_set, tmp_path, monkeyp
     budget, folder = Budget(kimg=0.4), tmp_path / "run"
     whole, stopped, resumed = kind(config), kind(config), kind(config)
     whole.fit(real, budget, FitContext(seed=0, quiet=True))
-    step = Trainer._step
+    step = GeneratorTrainer._step
 
-    def failing(trainer: Trainer) -> None:
+    def failing(trainer: GeneratorTrainer) -> None:
         if trainer.counters.step == 37:
             raise KeyboardInterrupt
         step(trainer)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Trainer, "_step", failing)
+        patched.setattr(GeneratorTrainer, "_step", failing)
         stopped.fit(real, budget, FitContext(seed=0, quiet=True, folder=folder))
     report = resumed.fit(real, budget, FitContext(seed=0, quiet=True, folder=folder))
     assert report.steps == 50

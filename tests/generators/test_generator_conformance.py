@@ -13,11 +13,11 @@ import torch
 from generators.small import BUDGET, SMALL, new, training_set
 from medgain.generators.base import GENERATORS, FitContext, Generator, GeneratorConfig
 from medgain.generators.provenance import TrainedOn
-from medgain.generators.run import new_generator
-from medgain.generators.saved import load_generator
+from medgain.generators.run import load_generator, new_generator
 from medgain.generators.training.batches import Streams
 from medgain.generators.training.generator import TrainedGenerator
-from medgain.generators.training.model import Step, Trainable, fresh_weights
+from medgain.generators.training.model import Trainable, fresh_weights
+from medgain.generators.training.step import Step
 from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, DataError, MedgainError
 from medgain.runtime.seeds import SeedTree
@@ -233,13 +233,13 @@ def test_every_parameter_gets_a_gradient(name, channels, make_set):
                 group["lr"] *= 10 if turn else 1
         model.prepare(float(done), optimisers)
         step = example_step(generator, model, images, random, float(done))
-        for phase in model.phases():
-            losses = phase.losses(step)
+        for update in model.updates():
+            losses = update.losses(step)
             for network in model.networks.values():
                 network.zero_grad(set_to_none=True)
             losses.get("total", next(iter(losses.values()))).backward()
-            optimisers[phase.name].step()  # layers that begin at 0 pass gradients only after it
-            trained = {p for g in optimisers[phase.name].param_groups for p in g["params"]}
+            optimisers[update.name].step()  # layers that begin at 0 pass gradients only after it
+            trained = {p for g in optimisers[update.name].param_groups for p in g["params"]}
             for network_name, network in model.networks.items():
                 for key, parameter in network.named_parameters():
                     if parameter in trained and parameter.grad is not None:
@@ -259,7 +259,7 @@ def example_step(
     done: float,
 ) -> Step:
     """Return a step on all of `images`, as the loop would make it."""
-    data, count = generator.training_data(images), len(images)
+    data, count = generator.training_images(images), len(images)
     streams = Streams(data, count, SeedTree(0), torch.device("cpu"))
     rows, other = torch.arange(count), streams.other
     return Step(
@@ -411,11 +411,11 @@ def test_discriminators_are_shown_augmented_images_in_every_update(name, make_se
                 lambda _, inputs, key=key: shown[key].append(inputs[0][:, -real.channels :])
             )
     trained_by = {
-        key: {update.name for update in model.phases() if owns(model, update.name, network)}
+        key: {update.name for update in model.updates() if owns(model, update.name, network)}
         for key, network in model.networks.items()
     }
-    marked = {(key, update.name): 0 for key in shown for update in model.phases()}
-    for update in model.phases():
+    marked = {(key, update.name): 0 for key in shown for update in model.updates()}
+    for update in model.updates():
         for seen in shown.values():
             seen.clear()
         update.losses(step)

@@ -14,7 +14,7 @@ import pytest
 from generators.small import BUDGET, new, training_set
 from medgain.generators.base import GENERATORS, FitContext
 from medgain.generators.training.checkpoint import load_tensors
-from medgain.generators.training.loop import CHECKPOINT, Trainer
+from medgain.generators.training.loop import CHECKPOINT, GeneratorTrainer
 from medgain.imageset.imageset import ImageSet
 
 TRAINED = [entry.name for entry in GENERATORS if entry.value.trains]
@@ -40,17 +40,17 @@ def resumed_equals_whole(name: str, real: ImageSet, folder: Path) -> None:
 
 @pytest.mark.parametrize("name", [name for name in TRAINED if name not in KILLED])
 def test_a_stopped_run_goes_on_to_the_same_samples(name, make_set, tmp_path, monkeypatch):
-    real, update, late = training_set(name, make_set), Trainer._update, []
+    real, run_update, late = training_set(name, make_set), GeneratorTrainer._run_update, []
 
-    def stopped(trainer, phase, steps):
+    def stopped(trainer, update, steps):
         if trainer.counters.images_seen >= END_AT:
-            late.append(phase)
-            if len(late) == 2:  # in the middle of a step, where it has several phases
+            late.append(update)
+            if len(late) == 2:  # in the middle of a step, where it has several updates
                 raise KeyboardInterrupt
-        update(trainer, phase, steps)
+        run_update(trainer, update, steps)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Trainer, "_update", stopped)
+        patched.setattr(GeneratorTrainer, "_run_update", stopped)
         new(name, **EVERY).fit(real, BUDGET, FitContext(seed=0, quiet=True, folder=tmp_path))
     resumed_equals_whole(name, real, tmp_path)
 
@@ -66,15 +66,16 @@ import medgain.generators.models.ddpm
 import torch
 from medgain.imageset.imageset import ImageSet
 from medgain.generators.base import FitContext
-from medgain.generators.training.loop import Trainer
-end_at, every, update, late = int(sys.argv[2]), json.loads(sys.argv[3]), Trainer._update, []
+from medgain.generators.training.loop import GeneratorTrainer
+end_at, every, late = int(sys.argv[2]), json.loads(sys.argv[3]), []
+run_update = GeneratorTrainer._run_update
 
-def killed(trainer, phase, steps):
+def killed(trainer, update, steps):
     if trainer.counters.images_seen >= end_at:
-        late.append(phase)
+        late.append(update)
         if len(late) == 2:
             os.kill(os.getpid(), signal.SIGKILL)
-    update(trainer, phase, steps)
+    run_update(trainer, update, steps)
 
 folder, ended = Path(sys.argv[1]), {}
 for name in sys.argv[4:]:
@@ -82,7 +83,7 @@ for name in sys.argv[4:]:
     if not child:
         try:
             torch.set_num_threads(1)
-            Trainer._update = killed
+            GeneratorTrainer._run_update = killed
             context = FitContext(seed=0, quiet=True, folder=folder / name / "run")
             new(name, **every).fit(ImageSet.open(folder / name / "set"), BUDGET, context)
         finally:

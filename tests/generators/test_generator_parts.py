@@ -27,9 +27,9 @@ from medgain.generators.training.checkpoint import (
 )
 from medgain.generators.training.ema import Ema, standing_statistics
 from medgain.generators.training.failures import check_weights, diversity
-from medgain.generators.training.grids import save_grid
-from medgain.generators.training.history import crossed
 from medgain.generators.training.model import adam
+from medgain.generators.training.progress import crossed
+from medgain.generators.training.snapshots import save_grid
 from medgain.runtime.errors import DataError, TrainingFailure
 
 CPU = torch.device("cpu")

@@ -10,8 +10,8 @@ from generators.toys import ToyConfig, ToyModel, TranslatorModel
 from medgain.generators.base import Budget, FitContext
 from medgain.generators.models.dcgan import Dcgan, DcganConfig
 from medgain.generators.training.accumulation import largest_part, memory_limit_bytes, parts
-from medgain.generators.training.batches import TrainingData
-from medgain.generators.training.loop import Trainer
+from medgain.generators.training.batches import TrainingImages
+from medgain.generators.training.loop import GeneratorTrainer
 from medgain.generators.training.model import fresh_weights
 from medgain.generators.training.step import Step
 from medgain.runtime.errors import ConfigError
@@ -19,15 +19,17 @@ from medgain.runtime.errors import ConfigError
 CPU = torch.device("cpu")
 
 
-def trainer(real, *, kimg=0.2, folder=None, model=None, data=None, **settings) -> Trainer:
+def trainer(real, *, kimg=0.2, folder=None, model=None, data=None, **settings) -> GeneratorTrainer:
     config = ToyConfig(**{"batch_size": 12, "grid_kimg": 0.1, "checkpoint_kimg": 0.1, **settings})
     if data is None:
         codes = (real.records["label"] == "ill").to_numpy().astype(np.int64)
-        data = TrainingData(real.images, labels=codes)
+        data = TrainingImages(real.images, labels=codes)
     with fresh_weights(0):
         model = model or ToyModel(16, 1, 2)
     context = FitContext(seed=0, quiet=True, folder=folder, precision="fp32")
-    return Trainer(model, data, config, Budget(kimg=kimg), context, identity={}, title="toy")
+    return GeneratorTrainer(
+        model, data, config, Budget(kimg=kimg), context, identity={}, title="toy"
+    )
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def two_classes(make_set):
     return make_set(24, labels=["normal", "ill", "ill"] * 8)
 
 
-def weights(run: Trainer) -> list[torch.Tensor]:
+def weights(run: GeneratorTrainer) -> list[torch.Tensor]:
     return [p.detach() for net in run.model.networks.values() for p in net.parameters()]
 
 
@@ -70,14 +72,14 @@ def test_parts_make_up_the_whole(two_classes):
 
 @pytest.mark.parametrize("micro_batch", [1, 5, 6])
 def test_gradients_of_parts_add_up_to_those_of_the_batch(two_classes, micro_batch):
-    """All phases; LeCam's running averages are left out: they follow the parts."""
+    """All updates; LeCam's running averages are left out: they follow the parts."""
     found = []
     for size in (None, micro_batch):
         run = trainer(two_classes)
         steps = parts(run.draws.step(0, 0, 0.0), size)
         gradients, losses = [], {}
-        for phase in run.model.phases():
-            losses |= run._add_gradients(phase, steps)
+        for update in run.model.updates():
+            losses |= run._add_gradients(update, steps)
             run.model.memory.clear()
         for network in run.model.networks.values():
             gradients += [p.grad.flatten() for p in network.parameters()]
@@ -93,7 +95,7 @@ def test_training_in_parts_gives_nearly_the_weights_of_whole_batches(two_classes
     whole, split = trainer(two_classes), trainer(two_classes, micro_batch=5)
     for run in (whole, split):
         run.run()
-    assert split.micro_batch == 5 and whole.micro_batch is None
+    assert split.state.micro_batch == 5 and whole.state.micro_batch is None
     for one, other in zip(weights(whole), weights(split), strict=True):
         assert torch.allclose(one, other, rtol=1e-2, atol=1e-4)
     assert whole.counters.history["discriminator"] == pytest.approx(
@@ -116,9 +118,9 @@ def test_a_phase_that_is_not_due_makes_no_graph_for_it(two_classes):
         run._step()
     assert graphs == [True, False, True, False], "the generator steps every other time"
     graphs.clear()
-    run.micro_batch = 6
+    run.state.micro_batch = 6
     run._step()
-    assert graphs == [False, False, True, True], "parts keep no graph for the later phase"
+    assert graphs == [False, False, True, True], "parts keep no graph for the later update"
 
 
 def test_what_outlasts_a_step_is_resumed(two_classes, tmp_path):
@@ -136,7 +138,7 @@ def test_what_outlasts_a_step_is_resumed(two_classes, tmp_path):
 
 def translator(make_set, kimg=0.06, folder=None):
     model, targets, sources = TranslatorModel(), make_set(20), make_set(7, seed=5)
-    data = TrainingData(targets.images, other=sources.images, other_labels=np.arange(7))
+    data = TrainingImages(targets.images, other=sources.images, other_labels=np.arange(7))
     with fresh_weights(0):
         model.__init__()
     run = trainer(targets, model=model, data=data, kimg=kimg, folder=folder)
@@ -170,9 +172,9 @@ def test_a_second_stream_is_resumed(make_set, tmp_path):
 def test_both_streams_share_one_white(make_set):
     dark, bright = make_set(8, dtype="uint16"), make_set(8, dtype="uint16", seed=1)
     dim = (dark.images // 16).astype(np.uint16)
-    data = TrainingData(dim, other=bright.images)
+    data = TrainingImages(dim, other=bright.images)
     assert data.white == bright.images.max()
-    assert TrainingData(make_set(4).images).white is None
+    assert TrainingImages(make_set(4).images).white is None
 
 
 def test_auto_finds_the_largest_part_below_the_limit():
@@ -212,13 +214,13 @@ def test_a_trial_leaves_no_trace(make_set, tmp_path):
     )
     assert tried.run().notes[0].startswith("micro_batch auto: 12 of 12 images at once (about")
     plain.run()
-    assert tried.micro_batch == 12
+    assert tried.state.micro_batch == 12
     for one, other in zip(weights(plain), weights(tried), strict=True):
         assert torch.equal(one, other)
     again = trainer(
         make_set(24, labels=["normal", "ill"] * 12), folder=tmp_path / "tried", micro_batch="auto"
     )
-    assert list(again.run().notes) == tried.notes, "a resumed run keeps what was found"
+    assert list(again.run().notes) == tried.state.notes, "a resumed run keeps what was found"
 
 
 def test_auto_with_batch_norm_leaves_the_statistics(make_set):
@@ -251,7 +253,7 @@ def test_steps_know_their_place(two_classes):
     run = trainer(two_classes, kimg=0.12)
     seen: list[Step] = []
     losses = run.model._discriminator_losses
-    run.phases[0] = type(run.phases[0])("discriminator", lambda s: (seen.append(s), losses(s))[1])
+    run.updates[0] = type(run.updates[0])("discriminator", lambda s: (seen.append(s), losses(s))[1])
     run.run()
     assert [step.number for step in seen] == list(range(10))
     assert [step.done for step in seen] == pytest.approx([i / 10 for i in range(10)])

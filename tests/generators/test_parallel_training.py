@@ -24,9 +24,9 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from generators import toys
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.training.batches import TrainingData
+from medgain.generators.training.batches import TrainingImages
 from medgain.generators.training.checkpoint import save_tensors
-from medgain.generators.training.loop import Trainer
+from medgain.generators.training.loop import GeneratorTrainer
 from medgain.generators.training.model import fresh_weights
 torch.set_num_threads(1)
 folder, out, kimg, lecam = Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4]), sys.argv[5]
@@ -39,8 +39,9 @@ config = toys.ToyConfig(
 with fresh_weights(0):
     model = toys.ToyModel(16, 1, 2)
 context = FitContext(seed=0, quiet=True, folder=folder, precision="fp32")
-data = TrainingData(images, labels=np.arange(25) % 2)
-trainer = Trainer(model, data, config, Budget(kimg=kimg), context, identity={}, title="toy")
+data = TrainingImages(images, labels=np.arange(25) % 2)
+budget = Budget(kimg=kimg)
+trainer = GeneratorTrainer(model, data, config, budget, context, identity={}, title="toy")
 report = trainer.run()
 weights = {f"{n}/{k}": p for n, net in model.networks.items() for k, p in net.named_parameters()}
 save_tensors(out / f"weights-{os.environ.get('RANK', 0)}", weights, report.history)
@@ -133,10 +134,10 @@ def test_rows_of_a_batch_are_shared_out_whole():
 def test_more_processes_than_images_are_refused(make_set):
     from medgain.generators.base import FitContext
     from medgain.generators.models.dcgan import DcganConfig, DcganModel
-    from medgain.generators.training.batches import TrainingData
+    from medgain.generators.training.batches import TrainingImages
     from medgain.generators.training.draws import Draws
 
     config = DcganConfig(width=2, batch_size=4)
-    model, data = DcganModel(16, 1, config), TrainingData(make_set(20).images)
+    model, data = DcganModel(16, 1, config), TrainingImages(make_set(20).images)
     with pytest.raises(ConfigError, match="9 processes can't share a batch of 4"):
         Draws(model, data, config, FitContext(seed=0), World(0, 9))

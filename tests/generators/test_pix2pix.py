@@ -12,13 +12,14 @@ from medgain.augment.policy import resolve_policy
 from medgain.generators.base import Budget, FitContext
 from medgain.generators.kinds.masks.sources import DeformedMasks, GeneratedMasks
 from medgain.generators.kinds.per_class import PerClass
+from medgain.generators.layers.convolutions import patch_discriminator
 from medgain.generators.models.pix2pix.model import Pix2pix, Pix2pixConfig, Pix2pixModel
-from medgain.generators.models.pix2pix.networks import UNet, patch_discriminator, widths
-from medgain.generators.saved import load_generator
-from medgain.generators.training.batches import TrainingData
+from medgain.generators.models.pix2pix.networks import UNet
+from medgain.generators.run import load_generator
+from medgain.generators.training.batches import TrainingImages
 from medgain.generators.training.checkpoint import load_tensors
-from medgain.generators.training.loop import CHECKPOINT, Trainer
-from medgain.generators.training.model import Step
+from medgain.generators.training.loop import CHECKPOINT, GeneratorTrainer
+from medgain.generators.training.step import Step
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.seeds import SeedTree
@@ -63,7 +64,7 @@ def test_the_networks_at_the_papers_width_are_the_papers():
 @pytest.mark.parametrize("size", [64, 128, 256, 512])
 def test_the_unet_goes_down_to_one_pixel_at_every_size(size):
     unet = UNet(size, 3, 1, 1, dropout=0.5)
-    assert len(unet.down) == len(unet.up) == len(widths(size, 1)) == size.bit_length() - 1
+    assert len(unet.down) == len(unet.up) == size.bit_length() - 1
     with torch.no_grad():
         images = unet(torch.zeros(1, 3, size, size), torch.rand(1, unet.noise_size))
     assert images.shape == (1, 1, size, size) and images.abs().max() <= 1
@@ -107,7 +108,7 @@ def test_losses_are_the_papers(real):
     images = torch.from_numpy(real.images[:2]).permute(0, 3, 1, 2).float() / 127.5 - 1
     masks = torch.from_numpy(real.masks[:2]).long()
     step = Step(images, model.draw_latents(2, seeded()), lambda x: x, 0, masks)
-    discriminator, generator = model.phases()
+    discriminator, generator = model.updates()
     found = discriminator.losses(step) | generator.losses(step)
     planes = model._condition(masks)
     logits = {
@@ -130,8 +131,8 @@ def test_the_discriminator_sees_image_and_mask_moved_alike(make_set):
     config = Pix2pixConfig(width=1, discriminator_augment="diffaugment", jitter=None)
     context = FitContext(seed=0, quiet=True)
     model = Pix2pixModel(64, 1, 3, config)
-    data = TrainingData(real.images, masks=real.masks)
-    run = Trainer(model, data, config, Budget(), context, identity={}, title="")
+    data = TrainingImages(real.images, masks=real.masks)
+    run = GeneratorTrainer(model, data, config, Budget(), context, identity={}, title="")
     masks = torch.from_numpy(real.masks).long()
     images = (masks > 0).float()[:, None] * 2 - 1
     moved, with_masks = run.draws.augment.pairs(images, masks)
@@ -146,13 +147,13 @@ def test_jitter_moves_image_and_mask_alike_and_only_training_pairs(real):
     context = FitContext(seed=0, quiet=True)
     model = Pix2pixModel(64, 1, 3, config)
     shown = (real.masks > 0).astype(np.uint8)[..., None] * 255
-    data = TrainingData(shown, masks=real.masks)
-    run = Trainer(model, data, config, Budget(), context, identity={}, title="")
+    data = TrainingImages(shown, masks=real.masks)
+    run = GeneratorTrainer(model, data, config, Budget(), context, identity={}, title="")
     seen = []
     model.networks["generator"].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     steps = []
-    losses = run.phases[0].losses
-    object.__setattr__(run.phases[0], "losses", lambda step: steps.append(step) or losses(step))
+    losses = run.updates[0].losses
+    object.__setattr__(run.updates[0], "losses", lambda step: steps.append(step) or losses(step))
     run._step()
     (step,) = steps
     inside = step.masks > 0
@@ -166,8 +167,8 @@ def test_learning_rates_fall_over_the_second_half(real):
     config = Pix2pixConfig(**SMALL, lr=1e-3)
     model = Pix2pixModel(64, 1, 3, config)
     context = FitContext(seed=0, quiet=True)
-    data = TrainingData(real.images, masks=real.masks)
-    run = Trainer(model, data, config, Budget(kimg=0.02), context, identity={}, title="")
+    data = TrainingImages(real.images, masks=real.masks)
+    run = GeneratorTrainer(model, data, config, Budget(kimg=0.02), context, identity={}, title="")
     rates = []
     optimiser = run.optimisers["generator"]
     step = optimiser.step

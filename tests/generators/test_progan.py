@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medgain.generators.base import Budget, FitContext
+from medgain.generators.layers.convolutions import resolutions
 from medgain.generators.models.progan.model import Progan, ProganConfig, ProganModel, growth
 from medgain.generators.models.progan.networks import (
     EqualisedConv,
@@ -19,13 +20,13 @@ from medgain.generators.models.progan.networks import (
     at_level,
     channels_at,
     doubled,
-    levels,
     pixel_norm,
     with_minibatch_std,
 )
-from medgain.generators.saved import load_generator
+from medgain.generators.run import load_generator
 from medgain.generators.training.loop import CHECKPOINT
-from medgain.generators.training.model import Step, fresh_weights
+from medgain.generators.training.model import fresh_weights
+from medgain.generators.training.step import Step
 
 TINY = {"width": 4, "latent": 4, "batch_size": 8}
 PX = 32
@@ -192,8 +193,8 @@ def test_discriminator_loss_is_wasserstein_with_penalty_and_drift():
 
 
 def test_channels_halve_above_32_px():
-    assert levels(256) == [4, 8, 16, 32, 64, 128, 256]
-    assert [channels_at(px, 512) for px in levels(256)] == [512, 512, 512, 512, 256, 128, 64]
+    assert resolutions(256) == [4, 8, 16, 32, 64, 128, 256]
+    assert [channels_at(px, 512) for px in resolutions(256)] == [512, 512, 512, 512, 256, 128, 64]
     assert [ProganConfig(preset=p).width for p in ("small", "base", "large")] == [64, 256, 512]
 
 

@@ -13,8 +13,8 @@ from torch import nn
 from medgain.generators.layers.regularisation import (
     lecam_penalty,
     path_length_penalty,
+    requiring_gradient,
     wasserstein_penalty,
-    watched,
     zero_centred_penalty,
 )
 
@@ -28,14 +28,14 @@ def seeded(seed: int = 0) -> torch.Generator:
 def test_a_linear_score_has_the_penalty_of_its_weights(seed, batch, outputs):
     """∇(w·x) = w for every image; several outputs count as their sum."""
     weights = torch.randn(outputs, 12, generator=seeded(seed))
-    images = watched(torch.randn(batch, 3, 2, 2, generator=seeded(seed + 1)))
+    images = requiring_gradient(torch.randn(batch, 3, 2, 2, generator=seeded(seed + 1)))
     penalty = zero_centred_penalty(images.flatten(1) @ weights.T, images)
     assert float(penalty) == pytest.approx(float(weights.sum(0).square().sum()), rel=1e-4)
 
 
 def test_a_quadratic_score_has_the_penalty_of_its_images():
     """D(x) = a‖x‖²/2 gives ‖∇D‖² = a²‖x‖², and d/da of its mean is 2a·mean‖x‖²."""
-    images = watched(torch.randn(4, 1, 3, 3, generator=seeded()))
+    images = requiring_gradient(torch.randn(4, 1, 3, 3, generator=seeded()))
     slope = torch.tensor(1.7, requires_grad=True)
     penalty = zero_centred_penalty(slope / 2 * images.square().flatten(1).sum(1), images)
     squares = images.detach().square().flatten(1).sum(1).mean()
@@ -51,14 +51,14 @@ def test_the_penalty_of_a_network_passes_gradcheck():
     images = torch.randn(2, 1, 4, 4, generator=seeded(), dtype=torch.float64)
 
     def penalty(weight: torch.Tensor) -> torch.Tensor:
-        leaf = watched(images)
+        leaf = requiring_gradient(images)
         inner = torch.nn.functional.conv2d(leaf, weight, network[0].bias)
         scores = network[2](network[1](inner))
         (gradient,) = torch.autograd.grad(scores.sum(), leaf, create_graph=True)
         return gradient.square().flatten(1).sum(1).mean()
 
     def ours(weight: torch.Tensor) -> torch.Tensor:
-        leaf = watched(images)
+        leaf = requiring_gradient(images)
         inner = torch.nn.functional.conv2d(leaf, weight, network[0].bias)
         return zero_centred_penalty(network[2](network[1](inner)), leaf)
 
@@ -149,7 +149,7 @@ def test_lecam_averages_decay_and_pass_no_gradient():
 
 
 def test_penalties_are_in_fp32_whatever_the_scores_are():
-    images = watched(torch.randn(2, 1, 4, 4, generator=seeded()))
+    images = requiring_gradient(torch.randn(2, 1, 4, 4, generator=seeded()))
     scores = images.to(torch.bfloat16).square().flatten(1).sum(1)
     assert zero_centred_penalty(scores, images).dtype == torch.float32
     assert lecam_penalty(scores, scores, {}).dtype == torch.float32

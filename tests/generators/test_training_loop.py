@@ -13,20 +13,20 @@ from PIL import Image
 
 from medgain.generators.base import Budget, FitContext
 from medgain.generators.models.dcgan import Dcgan, DcganConfig, DcganModel
-from medgain.generators.training.batches import TrainingData
-from medgain.generators.training.loop import Trainer
-from medgain.generators.training.model import Phase
+from medgain.generators.training.batches import TrainingImages
+from medgain.generators.training.loop import GeneratorTrainer
+from medgain.generators.training.step import Update
 from medgain.runtime.errors import ConfigError, TrainingFailure
 
 CONFIG = DcganConfig(width=4, batch_size=8, grid_kimg=0.08, checkpoint_kimg=0.1)
 
 
-def trainer(real, model=None, *, kimg=0.4, config=CONFIG, **context) -> Trainer:
+def trainer(real, model=None, *, kimg=0.4, config=CONFIG, **context) -> GeneratorTrainer:
     context = FitContext(seed=0, quiet=True, **context)
     model = model or DcganModel(16, real.channels, config)
-    return Trainer(
+    return GeneratorTrainer(
         model,
-        TrainingData(real.images),
+        TrainingImages(real.images),
         config,
         Budget(kimg=kimg),
         context,
@@ -62,7 +62,7 @@ def test_the_config_is_written_before_the_first_step(make_set, tmp_path):
         seen.append((tmp_path / "run" / "run.json").exists())
         raise KeyboardInterrupt
 
-    model.phases = lambda: [Phase("generator", stop)]
+    model.updates = lambda: [Update("generator", stop)]
     with pytest.raises(KeyboardInterrupt):
         trainer(make_set(20), model, folder=tmp_path / "run").run()
     assert seen == [True]
@@ -121,7 +121,7 @@ def test_an_exploding_loss_is_a_failure(make_set):
 
 
 def test_equal_samples_are_a_failure(make_set, tmp_path, monkeypatch):
-    monkeypatch.setattr(DcganModel, "judged_from_step", 20)
+    monkeypatch.setattr(DcganModel, "collapse_from_step", 20)
     model = DcganModel(16, 1, CONFIG)
     first = model.draw_latents(1, torch.Generator().manual_seed(0))
     model.draw_latents = lambda count, random: first.expand(count, -1, -1, -1).clone()
@@ -145,11 +145,11 @@ def test_training_makes_samples_like_the_training_images(make_set):
     config = DcganConfig(width=8, batch_size=16, lr=1e-3, grid_kimg=100, checkpoint_kimg=100)
     run = trainer(real, DcganModel(16, 1, config), kimg=2.4, config=config)
     wanted = run.draws.streams.images.at(torch.arange(64))
-    gallery = run.lookout.gallery
+    snapshots = run.monitor.snapshots
 
     def distance() -> float:
-        gallery.refresh_statistics()
-        samples = gallery.generate(gallery.latents, gallery.given)
+        snapshots.refresh_statistics()
+        samples = snapshots.generate(snapshots.latents, snapshots.given)
         return float((samples.mean(0) - wanted.mean(0)).abs().mean())
 
     before = distance()
@@ -207,13 +207,13 @@ def test_an_unknown_policy_names_the_nearest(make_set):
 
 def test_phases_that_run_now_and_then_are_averaged_over_their_runs(make_set):
     model = DcganModel(16, 1, CONFIG)
-    phases = model.phases()
+    updates = model.updates()
 
     def penalty(step):
         value = model.networks["discriminator"][0].weight.square().mean()
         return {"penalty": value * 0 + 7.0}
 
-    model.phases = lambda: [*phases, Phase("discriminator", penalty, every=4)]
+    model.updates = lambda: [*updates, Update("discriminator", penalty, every=4)]
     report = trainer(make_set(20), model, kimg=0.13).run()
     assert report.history["penalty"] == [7.0] * len(report.history["kimg"])
 
@@ -224,11 +224,11 @@ def test_frozen_networks_get_no_gradient_and_are_thawed(make_set):
     states = []
     losses = model._generator_losses
 
-    def watched(step):
+    def requiring_gradient(step):
         states.append([p.requires_grad for p in model.networks["discriminator"].parameters()])
         return losses(step)
 
-    run.phases = [run.phases[0], dataclasses.replace(run.phases[1], losses=watched)]
+    run.updates = [run.updates[0], dataclasses.replace(run.updates[1], losses=requiring_gradient)]
     run._step()
     assert not any(states[0])
     assert all(p.requires_grad for p in model.networks["discriminator"].parameters())

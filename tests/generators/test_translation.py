@@ -10,10 +10,9 @@ import torch
 
 from medgain.generators.base import GENERATORS, Budget, FitContext
 from medgain.generators.provenance import TrainedOn
-from medgain.generators.run import sample_run, train_generator
-from medgain.generators.saved import load_generator
+from medgain.generators.run import load_generator, sample_run, train_generator
 from medgain.generators.training.batches import Streams
-from medgain.generators.training.model import Given, Step
+from medgain.generators.training.step import Given, Step
 from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.seeds import SeedTree
@@ -197,7 +196,7 @@ def test_the_two_directions_have_networks_of_their_own(fitted, pair, name):
     back = model.generate(networks, none, Given(labels=codes * 0, sources=sources))
     assert torch.equal(mixed[[0, 3]], forth[[0, 3]]) and torch.equal(mixed[[1, 2]], back[[1, 2]])
     assert not torch.equal(forth, back)
-    data = generator.training_data(pair)
+    data = generator.training_images(pair)
     assert data.images.mean() > data.other.mean(), "targets are the ill, which are brighter"
 
 
@@ -240,7 +239,7 @@ def test_presets_set_sizes_and_explicit_ones_win():
 
 
 def step_of(generator, images: ImageSet) -> Step:
-    data = generator.training_data(images)
+    data = generator.training_images(images)
     streams = Streams(data, 4, SeedTree(0), torch.device("cpu"))
     rows = torch.arange(4)
     return Step(

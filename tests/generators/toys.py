@@ -9,22 +9,19 @@ from torch import nn
 from torch.nn.functional import one_hot, softplus
 
 from medgain.generators.kinds.noise import ClassNoiseGenerator
-from medgain.generators.layers.regularisation import lecam_penalty, watched, zero_centred_penalty
-from medgain.generators.training.model import (
-    NOTHING,
-    Given,
-    Losses,
-    Phase,
-    Step,
-    Trainable,
-    TrainingConfig,
-    adam,
+from medgain.generators.layers.regularisation import (
+    lecam_penalty,
+    requiring_gradient,
+    zero_centred_penalty,
 )
+from medgain.generators.training.config import TrainedConfig
+from medgain.generators.training.model import Trainable, adam
+from medgain.generators.training.step import NOTHING, Given, Losses, Step, Update
 
 LATENT = 4
 
 
-class ToyConfig(TrainingConfig):
+class ToyConfig(TrainedConfig):
     """Nothing of its own, and no augmentation."""
 
     discriminator_augment: str | None = None
@@ -46,11 +43,11 @@ class ToyModel(Trainable):
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {name: adam(net, 5e-3, (0.0, 0.9)) for name, net in self.networks.items()}
 
-    def phases(self) -> list[Phase]:
+    def updates(self) -> list[Update]:
         return [
-            Phase("discriminator", self._discriminator_losses),
-            Phase("discriminator", self._penalty, every=4, fp32=True),
-            Phase("generator", self._generator_losses, frozen=("discriminator",), every=2),
+            Update("discriminator", self._discriminator_losses),
+            Update("discriminator", self._penalty, every=4, fp32=True),
+            Update("generator", self._generator_losses, frozen=("discriminator",), every=2),
         ]
 
     def draw_latents(self, count: int, random: torch.Generator) -> torch.Tensor:
@@ -83,7 +80,7 @@ class ToyModel(Trainable):
         }
 
     def _penalty(self, step: Step) -> Losses:
-        real = watched(step.real)
+        real = requiring_gradient(step.real)
         return {"r1": 0.1 * zero_centred_penalty(self.scores(real, step.labels), real)}
 
     def _generator_losses(self, step: Step) -> Losses:
@@ -114,8 +111,8 @@ class TranslatorModel(Trainable):
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {"generator": adam(self.networks["generator"], 1e-2, (0.5, 0.9))}
 
-    def phases(self) -> list[Phase]:
-        return [Phase("generator", self._losses)]
+    def updates(self) -> list[Update]:
+        return [Update("generator", self._losses)]
 
     def draw_latents(self, count: int, random: torch.Generator) -> torch.Tensor:
         return torch.empty(count, 0)

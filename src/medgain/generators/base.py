@@ -50,7 +50,7 @@ class GeneratorConfig(BaseModel):
     """Settings that every generator has; subclasses add their own.
 
     The properties say what follows from the settings for whoever runs a generator; those of
-    generators that are trained are in `TrainingConfig`.
+    generators that are trained are in `TrainedConfig`.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -133,7 +133,7 @@ def synthetic_set(
     )
 
 
-def check_enough(real: ImageSet, generator: str, needed: int) -> None:
+def check_training_size(real: ImageSet, generator: str, needed: int) -> None:
     """Raise if there are fewer than `needed` training images.
 
     Raises:
@@ -147,7 +147,7 @@ def check_enough(real: ImageSet, generator: str, needed: int) -> None:
         )
 
 
-def check_request(
+def check_sample_request(
     generator: str,
     count: int,
     labels: Sequence[str] | None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ValidationError
 
 from medgain.generators.base import (
@@ -21,7 +22,7 @@ from medgain.generators.base import (
 )
 from medgain.generators.kinds.per_class import PerClass
 from medgain.generators.kinds.translation.generator import Translator
-from medgain.generators.saved import load_generator
+from medgain.generators.saved import read_description
 from medgain.generators.training.parallel import join_world
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import ConfigError, DataError, suggest
@@ -145,6 +146,19 @@ def train_generator(
     if join_world(context.device).first:
         generator.save(folder)
     return GeneratorRun(folder, report, used)
+
+
+def load_generator(folder: Path, device: torch.device | None = None) -> Generator[Any]:
+    """Load whatever generator is saved in `folder`.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+        ConfigError: it is of a kind that this version does not know.
+    """
+    name = read_description(folder)["generator"]
+    if name == PerClass.name:
+        return PerClass.load(folder, device)
+    return GENERATORS.get(name).load(folder, device)
 
 
 def sample_run(

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 
-from medgain.generators.base import CONFIG_NAME, GENERATORS, Generator, GeneratorConfig
+from medgain.generators.base import CONFIG_NAME, GeneratorConfig
 from medgain.generators.provenance import TrainedOn
 from medgain.runtime.errors import DataError
 from medgain.runtime.files import read_json, write_json
@@ -59,7 +58,7 @@ def read_saved(folder: Path, name: str, config_type: type[GeneratorConfig]) -> S
     Raises:
         DataError: the file is of another generator, of a later version, or damaged.
     """
-    description = _description(folder)
+    description = read_description(folder)
     if description["generator"] != name:
         raise DataError(
             f"{folder} holds a generator '{description['generator']}', not '{name}'",
@@ -79,22 +78,12 @@ def read_saved(folder: Path, name: str, config_type: type[GeneratorConfig]) -> S
         ) from None
 
 
-def load_generator(folder: Path, device: torch.device | None = None) -> Generator[Any]:
-    """Load whatever generator is saved in `folder`.
+def read_description(folder: Path) -> dict[str, Any]:
+    """Return the JSON that describes the generator saved in `folder`.
 
     Raises:
-        DataError: there is none, or it is damaged.
-        ConfigError: it is of a kind that this version does not know.
+        DataError: there is none, or it is damaged or of another version.
     """
-    name = _description(folder)["generator"]
-    if name == "per-class":
-        from medgain.generators.kinds.per_class import PerClass
-
-        return PerClass.load(folder, device)
-    return GENERATORS.get(name).load(folder, device)
-
-
-def _description(folder: Path) -> dict[str, Any]:
     if not (folder / CONFIG_NAME).is_file():
         _refuse_foreign(folder)
         raise DataError(

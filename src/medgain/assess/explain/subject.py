@@ -15,7 +15,7 @@ from medgain.generators.base import Generator
 from medgain.generators.layers.spectral import SpectralNorm
 from medgain.generators.models.progan.networks import Growing, at_level
 from medgain.generators.provenance import TrainedOn
-from medgain.generators.saved import load_generator
+from medgain.generators.run import load_generator
 from medgain.generators.training.checkpoint import below, load_tensors
 from medgain.generators.training.generator import TrainedGenerator
 from medgain.generators.training.loop import CHECKPOINT

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 
 from medgain.generators.base import Condition, Learns
-from medgain.generators.provenance import TrainedOn, check_request, synthetic_set
+from medgain.generators.provenance import TrainedOn, check_sample_request, synthetic_set
 from medgain.generators.training.batches import to_pixels
+from medgain.generators.training.config import TrainedConfigT
 from medgain.generators.training.generator import TrainedGenerator
-from medgain.generators.training.model import NOTHING, Given, Trainable, TrainingConfigT
+from medgain.generators.training.model import Trainable
+from medgain.generators.training.step import NOTHING, Given
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
@@ -22,7 +24,7 @@ from medgain.runtime.seeds import SeedTree
 SAMPLE_CHUNK = 64
 
 
-class LatentGenerator(TrainedGenerator[TrainingConfigT]):
+class LatentGenerator(TrainedGenerator[TrainedConfigT]):
     """Latents to image: how both kinds sample. Subclass one of the two below."""
 
     def sample(
@@ -37,7 +39,7 @@ class LatentGenerator(TrainedGenerator[TrainingConfigT]):
         """Return `count` synthetic images in fp32; see `Generator.sample`."""
         trained_on, model = self._fitted()
         unused = {"masks": masks, "sources": sources}
-        check_request(self.name, count, labels, self.classes_drawn(), unused)
+        check_sample_request(self.name, count, labels, self.classes_drawn(), unused)
         drawn = self._drawn_labels(count, seed, trained_on) if labels is None else list(labels)
         codes = self._codes(drawn, trained_on)
         chunks = []
@@ -73,7 +75,7 @@ class LatentGenerator(TrainedGenerator[TrainingConfigT]):
         return None
 
 
-class NoiseGenerator(LatentGenerator[TrainingConfigT]):
+class NoiseGenerator(LatentGenerator[TrainedConfigT]):
     """Noise to image, for one class. A subclass gives its name, sizes and `build`."""
 
     @abstractmethod
@@ -85,7 +87,7 @@ class NoiseGenerator(LatentGenerator[TrainingConfigT]):
         return self.build(trained_on.size_px[0], trained_on.channels)
 
 
-class ClassNoiseGenerator(LatentGenerator[TrainingConfigT]):
+class ClassNoiseGenerator(LatentGenerator[TrainedConfigT]):
     """Noise and a class to image: learns all classes of a set at once.
 
     A subclass gives its name, sizes and `build`. Its model says in `classes` how many there are,

@@ -22,8 +22,7 @@ from medgain.generators.base import (
     Kept,
     Learns,
 )
-from medgain.generators.provenance import check_request
-from medgain.generators.saved import load_generator
+from medgain.generators.provenance import check_sample_request
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import DataError, MedgainError
 from medgain.runtime.files import read_json, write_json
@@ -106,7 +105,7 @@ class PerClass(Generator[GeneratorConfig]):
         """Return `count` images with `labels`, or with labels drawn as in the training part."""
         self._check_fitted()
         unused = {"sources": sources} | ({} if self.kind.condition == "mask" else {"masks": masks})
-        check_request(self.of, count, labels, self.labels, unused)
+        check_sample_request(self.of, count, labels, self.labels, unused)
         if masks is not None and len(masks) != count:
             raise DataError(
                 f"{self.of} was asked for {count} images with {len(masks)} masks",
@@ -166,7 +165,7 @@ class PerClass(Generator[GeneratorConfig]):
                 f"{folder / CONFIG_NAME} is damaged ({error!r})", "train the generators again"
             ) from None
         for code, label in enumerate(generator.labels):
-            below = load_generator(folder / cls._FOLDER.format(code), device)
+            below = generator.kind.load(folder / cls._FOLDER.format(code), device)
             generator.generators[label] = below
             generator.config = below.config
         return generator

@@ -1,4 +1,4 @@
-"""Regularisers shared by GANs: gradient penalties, path length, LeCam.
+"""Losses and regularisers shared by GANs: cross-entropy, gradient penalties, path length, LeCam.
 
 All return a scalar without its weight; the weights are the models' settings. Scores may have
 any shape (B, …); an image's score is their sum over all but the batch.
@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 Memory = dict[str, torch.Tensor]
+
+
+def cross_entropy_to(logits: torch.Tensor, target: float) -> torch.Tensor:
+    """Return the mean cross-entropy of `logits` when each should say `target`: 1 real, 0 not."""
+    return binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
 
 
 def zero_centred_penalty(scores: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
@@ -22,7 +28,7 @@ def zero_centred_penalty(scores: torch.Tensor, images: torch.Tensor) -> torch.Te
 
     Args:
         scores: (B, …), computed from `images` in this graph.
-        images: (B, C, H, W) that require a gradient: `watched(step.real)`.
+        images: (B, C, H, W) that require a gradient: `requiring_gradient(step.real)`.
     """
     return _gradient(scores, images).square().flatten(1).sum(1).mean()
 
@@ -43,7 +49,9 @@ def wasserstein_penalty(
         random: a CPU generator that draws where between the two, `step.random`.
     """
     share = torch.rand(len(real), *[1] * (real.dim() - 1), generator=random).to(real.device)
-    between = watched(torch.lerp(synthetic.detach().float(), real.detach().float(), share))
+    between = requiring_gradient(
+        torch.lerp(synthetic.detach().float(), real.detach().float(), share)
+    )
     norms = _gradient(score(between), between).flatten(1).norm(dim=1)
     return (norms - 1).square().mean()
 
@@ -111,7 +119,7 @@ def lecam_penalty(
     return to_synthetic + (synthetic_scores.float() - averages["real"]).square().mean()
 
 
-def watched(images: torch.Tensor) -> torch.Tensor:
+def requiring_gradient(images: torch.Tensor) -> torch.Tensor:
     """Return `images` as a leaf that requires a gradient, for penalties on it."""
     return images.detach().requires_grad_(True)
 

@@ -20,7 +20,12 @@ from medgain.generators.base import (
     GeneratorConfig,
     Kept,
 )
-from medgain.generators.provenance import TrainedOn, check_enough, check_request, synthetic_set
+from medgain.generators.provenance import (
+    TrainedOn,
+    check_sample_request,
+    check_training_size,
+    synthetic_set,
+)
 from medgain.generators.saved import read_saved, write_saved
 from medgain.generators.training.checkpoint import load_tensors, save_tensors
 from medgain.generators.training.costs import immediate
@@ -65,7 +70,7 @@ class CopyGenerator(Generator[CopyConfig]):
 
     def fit(self, real: ImageSet, budget: Budget, context: FitContext) -> FitReport:
         """Keep the training images; the budget does not matter."""
-        check_enough(real, "copy", 1)
+        check_training_size(real, "copy", 1)
         self.trained_on, self.fit_seed = TrainedOn.describe(real), context.seed
         self._images = np.array(real.images)
         self._masks = None if real.masks is None else np.array(real.masks)
@@ -84,7 +89,7 @@ class CopyGenerator(Generator[CopyConfig]):
     ) -> ImageSet:
         """Return `count` copies, of any class or with the given labels."""
         trained_on, known = self._fitted(), self.classes_drawn()
-        check_request("copy", count, labels, known, {"masks": masks, "sources": sources})
+        check_sample_request("copy", count, labels, known, {"masks": masks, "sources": sources})
         chosen = np.empty(count, dtype=np.int64)
         asked = np.array(labels) if labels is not None else None
         for label in known if asked is not None else [None]:

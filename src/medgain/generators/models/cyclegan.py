@@ -15,7 +15,6 @@ from torch import nn
 from torch.nn.functional import l1_loss
 
 from medgain.generators.base import GENERATORS
-from medgain.generators.kinds.translation.networks import residual_translator
 from medgain.generators.kinds.translation.pair import (
     BACK,
     DISCRIMINATORS,
@@ -24,8 +23,11 @@ from medgain.generators.kinds.translation.pair import (
     PairModel,
     PairTranslator,
 )
-from medgain.generators.models.pix2pix.networks import patch_discriminator
-from medgain.generators.training.model import Losses, Phase, Step, Trainable, TrainingConfig, adam
+from medgain.generators.layers.convolutions import patch_discriminator
+from medgain.generators.layers.translators import residual_translator
+from medgain.generators.training.config import TrainedConfig
+from medgain.generators.training.model import Trainable, adam
+from medgain.generators.training.step import Losses, Step, Update
 
 
 class CycleganConfig(PairConfig):
@@ -86,7 +88,7 @@ class CycleganModel(PairModel):
     """Two residual translators against two discriminators of patches, by least squares."""
 
     average_every_steps = 4  # at a batch of one, averaging would cost as much as the optimiser
-    judged_from_step = 1000
+    collapse_from_step = 1000
 
     def __init__(self, size_px: int, channels: int, config: CycleganConfig) -> None:
         self.config = config
@@ -106,11 +108,11 @@ class CycleganModel(PairModel):
             "generator": adam(self.joint(FORTH, BACK), lr, betas),
         }
 
-    def phases(self) -> list[Phase]:
+    def updates(self) -> list[Update]:
         """Return the discriminators' update, then the generators'."""
         return [
-            Phase("discriminator", self._discriminator_losses),
-            Phase("generator", self._generator_losses, frozen=DISCRIMINATORS),
+            Update("discriminator", self._discriminator_losses),
+            Update("generator", self._generator_losses, frozen=DISCRIMINATORS),
         ]
 
     def learning_rate_factor(self, done: float) -> float:
@@ -192,7 +194,7 @@ class Cyclegan(PairTranslator[CycleganConfig]):
     """CycleGAN between two classes, for square images of 32 to 256 pixels, grey or colour."""
 
     name = "cyclegan"
-    Config: ClassVar[type[TrainingConfig]] = CycleganConfig
+    Config: ClassVar[type[TrainedConfig]] = CycleganConfig
     sizes_px = (32, 64, 128, 256)
 
     def build(self, size_px: int, channels: int, classes: int) -> Trainable:

@@ -11,16 +11,17 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from medgain.generators.base import GENERATORS
 from medgain.generators.kinds.noise import NoiseGenerator
-from medgain.generators.training.model import Losses, Phase, Step, Trainable, TrainingConfig, adam
+from medgain.generators.layers.convolutions import MAX_MULTIPLIER, normal_weights
+from medgain.generators.layers.regularisation import cross_entropy_to
+from medgain.generators.training.config import TrainedConfig
+from medgain.generators.training.model import Trainable, adam
+from medgain.generators.training.step import Losses, Step, Update
 
-MAX_MULTIPLIER = 8  # of the width, at 4 px; the paper's 64 px network has 8 too
 
-
-class DcganConfig(TrainingConfig):
+class DcganConfig(TrainedConfig):
     """Settings of DCGAN. Those of the networks and the optimiser are the paper's."""
 
     width: int = Field(
@@ -69,20 +70,11 @@ def dcgan_discriminator(size_px: int, channels: int, width: int) -> nn.Sequentia
     return nn.Sequential(*layers).apply(normal_weights)
 
 
-def normal_weights(layer: nn.Module) -> None:
-    """Draw convolution weights from N(0, 0.02) and batch-norm gains from N(1, 0.02)."""
-    if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-        nn.init.normal_(layer.weight, 0.0, 0.02)
-    elif isinstance(layer, nn.BatchNorm2d):
-        nn.init.normal_(layer.weight, 1.0, 0.02)
-        nn.init.zeros_(layer.bias)
-
-
 class DcganModel(Trainable):
     """The two networks and their binary cross-entropies.
 
     Real and synthetic batches pass the discriminator one by one, so that each has batch-norm
-    statistics of its own. The generator's batch is made once per step and serves both phases.
+    statistics of its own. The generator's batch is made once per step and serves both updates.
     """
 
     def __init__(self, size_px: int, channels: int, config: DcganConfig) -> None:
@@ -99,11 +91,11 @@ class DcganModel(Trainable):
             for name, network in self.networks.items()
         }
 
-    def phases(self) -> list[Phase]:
+    def updates(self) -> list[Update]:
         """Return the discriminator's update, then the generator's."""
         return [
-            Phase("discriminator", self._discriminator_losses),
-            Phase("generator", self._generator_losses, frozen=("discriminator",)),
+            Update("discriminator", self._discriminator_losses),
+            Update("generator", self._generator_losses, frozen=("discriminator",)),
         ]
 
     def draw_latents(self, count: int, random: torch.Generator) -> torch.Tensor:
@@ -115,14 +107,14 @@ class DcganModel(Trainable):
         real_scores = self._scores(step, step.real)
         step.judged(real_scores)
         synthetic_scores = self._scores(step, synthetic.detach())
-        total = _cross_entropy(real_scores, 1.0 - self.config.label_smoothing) + _cross_entropy(
+        total = cross_entropy_to(real_scores, 1.0 - self.config.label_smoothing) + cross_entropy_to(
             synthetic_scores, 0.0
         )
         return {"discriminator": total}
 
     def _generator_losses(self, step: Step) -> Losses:
         synthetic = step.shared("synthetic", lambda: self._synthetic(step))
-        return {"generator": _cross_entropy(self._scores(step, synthetic), 1.0)}
+        return {"generator": cross_entropy_to(self._scores(step, synthetic), 1.0)}
 
     def _synthetic(self, step: Step) -> torch.Tensor:
         images: torch.Tensor = self.networks["generator"](step.latents)
@@ -131,10 +123,6 @@ class DcganModel(Trainable):
     def _scores(self, step: Step, images: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.networks["discriminator"](step.augment(images))
         return logits.flatten().float()
-
-
-def _cross_entropy(logits: torch.Tensor, target: float) -> torch.Tensor:
-    return binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
 
 
 @GENERATORS.register(
@@ -146,7 +134,7 @@ class Dcgan(NoiseGenerator[DcganConfig]):
     """DCGAN for square images of 16 to 256 pixels, grey or colour, one class at a time."""
 
     name = "dcgan"
-    Config: ClassVar[type[TrainingConfig]] = DcganConfig
+    Config: ClassVar[type[TrainedConfig]] = DcganConfig
     sizes_px = (16, 32, 64, 128, 256)
 
     def build(self, size_px: int, channels: int) -> Trainable:

@@ -12,10 +12,9 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
+from torch.nn.functional import mse_loss
 
 from medgain.generators.base import GENERATORS
-from medgain.generators.kinds.translation.networks import with_normal_weights
 from medgain.generators.kinds.translation.pair import (
     BACK,
     DISCRIMINATORS,
@@ -24,9 +23,13 @@ from medgain.generators.kinds.translation.pair import (
     PairModel,
     PairTranslator,
 )
-from medgain.generators.training.model import Losses, Phase, Step, Trainable, TrainingConfig, adam
+from medgain.generators.layers.convolutions import doubled_widths
+from medgain.generators.layers.regularisation import cross_entropy_to
+from medgain.generators.layers.translators import with_translator_weights
+from medgain.generators.training.config import TrainedConfig
+from medgain.generators.training.model import Trainable, adam
+from medgain.generators.training.step import Losses, Step, Update
 
-MAX_MULTIPLIER = 8  # of the width, at 4 px; the paper's 64 px networks have 8 too
 MAX_GROUPS = 8
 
 
@@ -65,7 +68,7 @@ def coding_translator(size_px: int, channels: int, width: int) -> nn.Sequential:
     image through. Group norm stands where the paper has batch norm, so that a translation
     depends on its source alone.
     """
-    levels = widths(size_px, width)
+    levels = doubled_widths(width, size_px.bit_length() - 3)  # down to 4 px
     layers: list[nn.Module] = [nn.Conv2d(channels, levels[0], 4, 2, padding=1), nn.LeakyReLU(0.2)]
     for before, after in pairwise(levels):
         layers += [*_halving(before, after), nn.LeakyReLU(0.2)]
@@ -73,7 +76,7 @@ def coding_translator(size_px: int, channels: int, width: int) -> nn.Sequential:
         layers.append(nn.ConvTranspose2d(before, after, 4, 2, padding=1, bias=False))
         layers += [_norm(after), nn.ReLU()]
     layers += [nn.ConvTranspose2d(levels[0], channels, 4, 2, padding=1), nn.Tanh()]
-    return with_normal_weights(nn.Sequential(*layers))
+    return with_translator_weights(nn.Sequential(*layers))
 
 
 class FeatureDiscriminator(nn.Module):
@@ -81,7 +84,7 @@ class FeatureDiscriminator(nn.Module):
 
     def __init__(self, size_px: int, channels: int, width: int) -> None:
         super().__init__()
-        levels = widths(size_px, width)
+        levels = doubled_widths(width, size_px.bit_length() - 3)  # down to 4 px
         first = nn.Sequential(nn.Conv2d(channels, levels[0], 4, 2, padding=1), nn.LeakyReLU(0.2))
         later = [
             nn.Sequential(*_halving(before, after), nn.LeakyReLU(0.2))
@@ -90,7 +93,7 @@ class FeatureDiscriminator(nn.Module):
         self.levels = nn.Sequential(first, *later)
         self.last = nn.Sequential(nn.Conv2d(levels[-1], 1, 4))
         for part in (self.levels, self.last):
-            with_normal_weights(part)
+            with_translator_weights(part)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Return logits (B,) and the activations of the second level on."""
@@ -98,11 +101,6 @@ class FeatureDiscriminator(nn.Module):
         for level in self.levels:
             features.append(level(features[-1]))
         return self.last(features[-1]).flatten(1).squeeze(1), features[2:]
-
-
-def widths(size_px: int, width: int) -> list[int]:
-    """Return the channels at size/2, size/4, …, 4 pixels."""
-    return [width * min(2**level, MAX_MULTIPLIER) for level in range(size_px.bit_length() - 3)]
 
 
 def _halving(before: int, after: int) -> list[nn.Module]:
@@ -135,12 +133,12 @@ class DiscoganModel(PairModel):
                 group["weight_decay"] = self.config.weight_decay
         return made
 
-    def phases(self) -> list[Phase]:
+    def updates(self) -> list[Update]:
         """Return the discriminators' update, in every third step, then the generators'."""
         every = self.config.discriminator_every
         return [
-            Phase("discriminator", self._discriminator_losses, every=every),
-            Phase("generator", self._generator_losses, frozen=DISCRIMINATORS),
+            Update("discriminator", self._discriminator_losses, every=every),
+            Update("generator", self._generator_losses, frozen=DISCRIMINATORS),
         ]
 
     def _discriminator_losses(self, step: Step) -> Losses:
@@ -155,7 +153,7 @@ class DiscoganModel(PairModel):
             if name == DISCRIMINATORS[0]:
                 step.judged(scores)
             made_scores, _ = self._judge(name, step, made.detach())
-            total = total + _cross_entropy(scores, 1.0) + _cross_entropy(made_scores, 0.0)
+            total = total + cross_entropy_to(scores, 1.0) + cross_entropy_to(made_scores, 0.0)
         return {"discriminator": total}
 
     def _generator_losses(self, step: Step) -> Losses:
@@ -169,7 +167,7 @@ class DiscoganModel(PairModel):
             scores, features = self._judge(name, step, made)
             with torch.no_grad():
                 _, wanted = self._judge(name, step, real)
-            losses["fooled"] = losses["fooled"] + _cross_entropy(scores, 1.0)
+            losses["fooled"] = losses["fooled"] + cross_entropy_to(scores, 1.0)
             losses["features"] = losses["features"] + _feature_distance(features, wanted)
         back, forth = self.networks[BACK](target), self.networks[FORTH](source)
         cycle = _squared_error(back, step.other) + _squared_error(forth, step.real)
@@ -208,10 +206,6 @@ def _squared_error(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
     return mse_loss(ours.float(), theirs) / 4
 
 
-def _cross_entropy(logits: torch.Tensor, target: float) -> torch.Tensor:
-    return binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
-
-
 @GENERATORS.register(
     "discogan",
     summary="Translates one class into another and back, through a narrow code; 32 to 256 px",
@@ -221,7 +215,7 @@ class Discogan(PairTranslator[DiscoganConfig]):
     """DiscoGAN between two classes, for square images of 32 to 256 pixels, grey or colour."""
 
     name = "discogan"
-    Config: ClassVar[type[TrainingConfig]] = DiscoganConfig
+    Config: ClassVar[type[TrainedConfig]] = DiscoganConfig
     sizes_px = (32, 64, 128, 256)
 
     def build(self, size_px: int, channels: int, classes: int) -> Trainable:

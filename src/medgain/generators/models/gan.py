@@ -16,8 +16,10 @@ from torch.nn.functional import softplus
 
 from medgain.generators.base import GENERATORS
 from medgain.generators.kinds.noise import NoiseGenerator
-from medgain.generators.kinds.presets import SMALLEST_PX, PresetConfig
-from medgain.generators.training.model import Losses, Phase, Step, Trainable, TrainingConfig, adam
+from medgain.generators.layers.convolutions import SMALLEST_PX
+from medgain.generators.training.config import PresetConfig, TrainedConfig
+from medgain.generators.training.model import Trainable, adam
+from medgain.generators.training.step import Losses, Step, Update
 
 SLOPE = 0.2
 
@@ -106,11 +108,11 @@ class GanModel(Trainable):
             for name, network in self.networks.items()
         }
 
-    def phases(self) -> list[Phase]:
+    def updates(self) -> list[Update]:
         """Return the discriminator's update, then the generator's."""
         return [
-            Phase("discriminator", self._discriminator_losses),
-            Phase("generator", self._generator_losses, frozen=("discriminator",)),
+            Update("discriminator", self._discriminator_losses),
+            Update("generator", self._generator_losses, frozen=("discriminator",)),
         ]
 
     def draw_latents(self, count: int, random: torch.Generator) -> torch.Tensor:
@@ -148,7 +150,7 @@ class Gan(NoiseGenerator[GanConfig]):
     """The plain GAN for square images of 16, 32 or 64 pixels, grey or colour, one class."""
 
     name = "gan"
-    Config: ClassVar[type[TrainingConfig]] = GanConfig
+    Config: ClassVar[type[TrainedConfig]] = GanConfig
     sizes_px = (16, 32, 64)
 
     def build(self, size_px: int, channels: int) -> Trainable:

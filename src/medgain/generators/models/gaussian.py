@@ -20,7 +20,12 @@ from medgain.generators.base import (
     Generator,
     GeneratorConfig,
 )
-from medgain.generators.provenance import TrainedOn, check_enough, check_request, synthetic_set
+from medgain.generators.provenance import (
+    TrainedOn,
+    check_sample_request,
+    check_training_size,
+    synthetic_set,
+)
 from medgain.generators.saved import read_saved, write_saved
 from medgain.generators.training.checkpoint import load_tensors, save_tensors
 from medgain.generators.training.costs import immediate
@@ -60,7 +65,7 @@ class GaussianGenerator(Generator[GaussianConfig]):
 
     def fit(self, real: ImageSet, budget: Budget, context: FitContext) -> FitReport:
         """Compute mean and components in closed form; the budget does not matter."""
-        check_enough(real, "gaussian", 2)
+        check_training_size(real, "gaussian", 2)
         started = time.monotonic()
         flat = np.asarray(real.images).reshape(len(real), -1).astype(np.float64)
         mean = flat.mean(axis=0)
@@ -81,7 +86,9 @@ class GaussianGenerator(Generator[GaussianConfig]):
     ) -> ImageSet:
         """Return `count` images drawn from the Gaussian; see `Generator.sample`."""
         trained_on, label = self._fitted(), self._fitted().label
-        check_request("gaussian", count, labels, [label], {"masks": masks, "sources": sources})
+        check_sample_request(
+            "gaussian", count, labels, [label], {"masks": masks, "sources": sources}
+        )
         chunks = []
         for number in range(-(-count // SAMPLE_CHUNK)):  # whole chunks, so that a prefix holds
             random = SeedTree(seed).child("sample", number).torch()

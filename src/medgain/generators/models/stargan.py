@@ -19,13 +19,14 @@ from medgain.generators.base import GENERATORS
 from medgain.generators.kinds.translation.generator import (
     TranslationConfig,
     Translator,
-    check_classes,
+    check_class_sizes,
 )
-from medgain.generators.kinds.translation.networks import ClassTranslator
 from medgain.generators.layers.regularisation import wasserstein_penalty
-from medgain.generators.training.batches import TrainingData
-from medgain.generators.training.model import Losses, Phase, Step, Trainable, TrainingConfig, adam
-from medgain.generators.training.step import NOTHING, Given
+from medgain.generators.layers.translators import ClassTranslator
+from medgain.generators.training.batches import TrainingImages
+from medgain.generators.training.config import TrainedConfig
+from medgain.generators.training.model import Trainable, adam
+from medgain.generators.training.step import NOTHING, Given, Losses, Step, Update
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
@@ -97,9 +98,9 @@ class StarganModel(Trainable):
     Images to be translated are `step.other`, of `step.other_labels`, to `step.drawn_labels`.
     """
 
-    look_images = 32
+    snapshot_images = 32
     interpolates = False
-    judged_from_step = 1000  # the generator has had a fifth of the updates by then
+    collapse_from_step = 1000  # the generator has had a fifth of the updates by then
     loss_limit = 1000.0  # a critic's scores have no bounds
     twice_differentiated = ("discriminator",)
 
@@ -117,12 +118,12 @@ class StarganModel(Trainable):
             for name, network in self.networks.items()
         }
 
-    def phases(self) -> list[Phase]:
+    def updates(self) -> list[Update]:
         """Return the discriminator's update, then, in every fifth step, the generator's."""
         every = self.config.generator_every
         return [
-            Phase("discriminator", self._discriminator_losses, fp32=True),
-            Phase("generator", self._generator_losses, frozen=("discriminator",), every=every),
+            Update("discriminator", self._discriminator_losses, fp32=True),
+            Update("generator", self._generator_losses, frozen=("discriminator",), every=every),
         ]
 
     def learning_rate_factor(self, done: float) -> float:
@@ -197,7 +198,7 @@ class Stargan(Translator[StarganConfig]):
     """StarGAN for two or more classes, for square images of 32 to 256 pixels, grey or colour."""
 
     name = "stargan"
-    Config: ClassVar[type[TrainingConfig]] = StarganConfig
+    Config: ClassVar[type[TrainedConfig]] = StarganConfig
     sizes_px = (32, 64, 128, 256)
 
     def build(self, size_px: int, channels: int, classes: int) -> Trainable:
@@ -214,7 +215,7 @@ class Stargan(Translator[StarganConfig]):
                 + (", and images without a label" if len(present) > 1 else ""),
                 "give a set with two or more classes in which every image has a label",
             )
-        check_classes(real, present, self.name)
+        check_class_sizes(real, present, self.name)
         return real
 
     def targets(self, count: int, seed: int) -> list[str]:
@@ -230,7 +231,7 @@ class Stargan(Translator[StarganConfig]):
         assert self.trained_on is not None
         return [self.trained_on.labels.index(label) for label in labels]
 
-    def training_data(self, real: ImageSet) -> TrainingData:
+    def training_images(self, real: ImageSet) -> TrainingImages:
         """Return all images with their classes, in two streams: as real, and to be translated."""
         labels = np.array(self.codes(list(real.records["label"])), dtype=np.int64)
-        return TrainingData(real.images, labels=labels, other=real.images, other_labels=labels)
+        return TrainingImages(real.images, labels=labels, other=real.images, other_labels=labels)

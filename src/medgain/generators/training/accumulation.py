@@ -6,16 +6,20 @@ import itertools
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 
 import psutil
 import torch
 
+from medgain.generators.training.draws import Draws
+from medgain.generators.training.model import Trainable
 from medgain.generators.training.step import Step
 from medgain.runtime.errors import ConfigError
 
 _GIB = 2**30
 _FREE_SHARE = 0.8
 _SAMPLE_SECONDS = 0.002
+_ADAM_TENSORS = 2  # a first and a second moment for every weight
 
 
 def parts(step: Step, micro_batch: int | None) -> list[Step]:
@@ -82,6 +86,59 @@ def largest_part(
     return found, peak_found
 
 
+class MemoryTrial:
+    """Runs the work of a step, gradients but no updates; then puts everything back.
+
+    Networks' buffers, random states, batches and the model's memory are as before afterwards.
+
+    Args:
+        work: computes the gradients of all updates on a step.
+    """
+
+    def __init__(self, model: Trainable, draws: Draws, work: Callable[[Step], None]) -> None:
+        self.model, self.draws, self.work = model, draws, work
+        parameters = [p for net in model.networks.values() for p in net.parameters()]
+        self.reserve_bytes = float(
+            _ADAM_TENSORS * sum(p.numel() * p.element_size() for p in parameters)
+        )
+
+    def __enter__(self) -> MemoryTrial:
+        self._networks = {
+            name: {key: tensor.detach().clone() for key, tensor in network.named_buffers()}
+            for name, network in self.model.networks.items()
+        }
+        self._random = {name: random.get_state() for name, random in self.draws.random.items()}
+        self._streams = self.draws.streams.state()
+        self._memory = {name: t.clone() for name, t in self.model.memory.items()}
+        return self
+
+    def run(self, count: int) -> None:
+        """Compute the gradients of every update on `count` images."""
+        step = self.draws.step(0, 0, 1.0).part(slice(0, count))
+        step.split = count < self.draws.batch_size
+        self.work(step)
+        for network in self.model.networks.values():
+            network.zero_grad(set_to_none=True)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for name, buffers in self._networks.items():
+            network = self.model.networks[name]
+            network.zero_grad(set_to_none=True)
+            with torch.no_grad():
+                for key, tensor in network.named_buffers():
+                    tensor.copy_(buffers[key])
+        for name, random in self.draws.random.items():
+            random.set_state(self._random[name])
+        self.draws.streams.restore(self._streams)
+        self.model.memory.clear()
+        self.model.memory.update(self._memory)
+
+
 def _available_bytes() -> float:
     """Return the machine's available memory, or the control group's where that is less."""
     available = float(psutil.virtual_memory().available)
@@ -111,15 +168,15 @@ def _peak_bytes(work: Callable[[], None], device: torch.device) -> float:
         return float(torch.cuda.max_memory_allocated(device))
     peak, done = [_used_bytes(device)], threading.Event()
 
-    def watch() -> None:
+    def sample_memory() -> None:
         while not done.wait(_SAMPLE_SECONDS):
             peak[0] = max(peak[0], _used_bytes(device))
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
+    sampler = threading.Thread(target=sample_memory, daemon=True)
+    sampler.start()
     try:
         work()
     finally:
         done.set()
-        watcher.join()
+        sampler.join()
     return max(peak[0], _used_bytes(device))

@@ -11,7 +11,7 @@ from medgain.runtime.seeds import SeedTree
 
 
 @dataclass(frozen=True)
-class TrainingData:
+class TrainingImages:
     """What a run trains on, as arrays.
 
     Attributes:
@@ -124,7 +124,7 @@ class Streams:
 
     def __init__(
         self,
-        data: TrainingData,
+        data: TrainingImages,
         batch_size: int,
         seeds: SeedTree,
         device: torch.device,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from medgain.generators.training.batches import Streams, TrainingData, to_pixels
+from medgain.generators.training.batches import Streams, TrainingImages, to_pixels
 from medgain.generators.training.checkpoint import Tensors, below, prefixed
 from medgain.generators.training.model import Trainable
 from medgain.generators.training.step import Given
@@ -39,7 +39,12 @@ class Validation:
     """
 
     def __init__(
-        self, model: Trainable, data: TrainingData, like: Streams, dtype: np.dtype, seeds: SeedTree
+        self,
+        model: Trainable,
+        data: TrainingImages,
+        like: Streams,
+        dtype: np.dtype,
+        seeds: SeedTree,
     ) -> None:
         count = min(len(data.images), MOST_IMAGES)
         if count < LEAST_IMAGES:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from medgain.augment.policy import resolve_policy
 from medgain.generators.base import FitContext
 from medgain.generators.training.adaptive import DiscriminatorPolicy
-from medgain.generators.training.batches import Streams, TrainingData
-from medgain.generators.training.model import Step, Trainable, TrainingConfig
+from medgain.generators.training.batches import Streams, TrainingImages
+from medgain.generators.training.config import TrainedConfig
+from medgain.generators.training.model import Trainable
 from medgain.generators.training.parallel import World
+from medgain.generators.training.step import Step
 from medgain.runtime.errors import ConfigError
 from medgain.runtime.seeds import SeedTree
 
@@ -27,8 +29,8 @@ class Draws:
     def __init__(
         self,
         model: Trainable,
-        data: TrainingData,
-        config: TrainingConfig,
+        data: TrainingImages,
+        config: TrainedConfig,
         context: FitContext,
         world: World,
     ) -> None:

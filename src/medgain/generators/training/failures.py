@@ -1,4 +1,4 @@
-"""Watching a run: losses that diverge, and samples that collapse onto one another."""
+"""How a run can fail: losses that diverge, and samples that collapse onto one another."""
 
 from __future__ import annotations
 
@@ -95,14 +95,14 @@ def check_weights(title: str, kimg: float, networks: Mapping[str, nn.Module]) ->
                 )
 
 
-def check_collapse(title: str, kimg: float, looks: Iterable[Diversity], needed: int) -> None:
-    """Raise if the last `needed` looks at the samples all found them collapsed.
+def check_collapse(title: str, kimg: float, diversities: Iterable[Diversity], needed: int) -> None:
+    """Raise if the samples were collapsed at each of the last `needed` snapshots.
 
     Raises:
         TrainingFailure: says how alike the samples are.
     """
-    last = list(looks)[-needed:]
-    if len(last) == needed and all(look.collapsed for look in last):
+    last = list(diversities)[-needed:]
+    if len(last) == needed and all(one.collapsed for one in last):
         raise TrainingFailure(
             f"{title} collapsed by {kimg:.2f} kimg: its samples differ from each other"
             f" {last[-1].spread:.1%} as much as training images do, and a sample from its nearest"

@@ -19,9 +19,9 @@ from medgain.generators.base import (
     FitReport,
     Generator,
 )
-from medgain.generators.provenance import TrainedOn, check_enough
+from medgain.generators.provenance import TrainedOn, check_training_size
 from medgain.generators.saved import read_saved, write_saved
-from medgain.generators.training.batches import TrainingData
+from medgain.generators.training.batches import TrainingImages
 from medgain.generators.training.checkpoint import (
     Tensors,
     below,
@@ -29,25 +29,21 @@ from medgain.generators.training.checkpoint import (
     prefixed,
     save_tensors,
 )
-from medgain.generators.training.loop import Trainer
-from medgain.generators.training.model import (
-    Trainable,
-    TrainingConfig,
-    TrainingConfigT,
-    fresh_weights,
-)
+from medgain.generators.training.config import TrainedConfig, TrainedConfigT
+from medgain.generators.training.loop import GeneratorTrainer
+from medgain.generators.training.model import Trainable, fresh_weights
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import DataError, MedgainError
 from medgain.runtime.seeds import SeedTree
 
 
-class TrainedGenerator(Generator[TrainingConfigT]):
+class TrainedGenerator(Generator[TrainedConfigT]):
     """Fits, saves and loads. A subclass says which networks, and how they sample."""
 
-    Config: ClassVar[type[TrainingConfig]] = TrainingConfig
+    Config: ClassVar[type[TrainedConfig]] = TrainedConfig
     needed_images: ClassVar[int] = 4
 
-    def __init__(self, config: TrainingConfigT | None = None) -> None:
+    def __init__(self, config: TrainedConfigT | None = None) -> None:
         super().__init__(config)
         self.trained_on: TrainedOn | None = None
         self.fit_seed = 0
@@ -67,9 +63,9 @@ class TrainedGenerator(Generator[TrainingConfigT]):
         self.trained_on, self.fit_seed = TrainedOn.describe(real), context.seed
         self.notes = self._remarks(real)
         model = self._built(context.seed)
-        trainer = Trainer(
+        trainer = GeneratorTrainer(
             model,
-            self.training_data(real),
+            self.training_images(real),
             self.config,
             budget,
             context,
@@ -112,7 +108,7 @@ class TrainedGenerator(Generator[TrainingConfigT]):
     def load(cls, folder: Path, device: torch.device | None = None) -> Self:
         """Load what `save` wrote; samples equal those of the saved generator."""
         saved = read_saved(folder, cls.name, cls.Config)
-        generator = cls(cast(TrainingConfigT, saved.config))
+        generator = cls(cast(TrainedConfigT, saved.config))
         generator.trained_on, generator.fit_seed = saved.trained_on, saved.fit_seed
         generator.notes, generator.trained_kimg = saved.notes, saved.trained_kimg
         tensors, _ = load_tensors(folder / CHECKPOINT_NAME)
@@ -135,7 +131,7 @@ class TrainedGenerator(Generator[TrainingConfigT]):
 
     def check(self, real: ImageSet) -> None:
         """Raise DataError if this generator can't be trained on `real`."""
-        check_enough(real, self.name, self.needed_images)
+        check_training_size(real, self.name, self.needed_images)
         height, width = real.size_px
         if height != width or height not in self.sizes_px:
             sizes = ", ".join(str(size) for size in self.sizes_px)
@@ -145,7 +141,7 @@ class TrainedGenerator(Generator[TrainingConfigT]):
                 "import the set again with --size and one of these",
             )
 
-    def training_data(self, real: ImageSet) -> TrainingData:
+    def training_images(self, real: ImageSet) -> TrainingImages:
         """Return what the loop trains on, or follows the run by, of the set `real`.
 
         Class codes are positions in `trained_on.labels`.
@@ -155,9 +151,9 @@ class TrainedGenerator(Generator[TrainingConfigT]):
         if self.condition == "label":
             codes = {label: code for code, label in enumerate(self.trained_on.labels)}
             labels = np.array([codes[label] for label in real.records["label"]], dtype=np.int64)
-        return TrainingData(real.images, real.masks if self.condition == "mask" else None, labels)
+        return TrainingImages(real.images, real.masks if self.condition == "mask" else None, labels)
 
-    def _validation(self, real: ImageSet | None) -> TrainingData | None:
+    def _validation(self, real: ImageSet | None) -> TrainingImages | None:
         """Return the validation images of the classes that are trained on, as the loop needs them.
 
         Raises:
@@ -175,7 +171,7 @@ class TrainedGenerator(Generator[TrainingConfigT]):
                 "take both from one image set",
             )
         known = np.isin(real.records["label"].to_numpy(dtype=str), self.trained_on.labels)
-        return self.training_data(real if known.all() else real.take(known))
+        return self.training_images(real if known.all() else real.take(known))
 
     def _more_tensors(self) -> Tensors:
         """Return what is saved beside the networks."""

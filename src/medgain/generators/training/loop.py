@@ -1,4 +1,4 @@
-"""The one training loop: precision, EMA, accumulation, checkpoints, and when to look and log.
+"""The one training loop: precision, EMA, accumulation, checkpoints, and when to log and draw.
 
 It asks a model (`Trainable`) for networks, optimisers and losses, and knows nothing else of it.
 """
@@ -11,21 +11,32 @@ from typing import Any
 import torch
 
 from medgain.generators.base import Budget, FitContext, FitReport
-from medgain.generators.training.accumulation import largest_part, memory_limit_bytes, parts
+from medgain.generators.training.accumulation import (
+    MemoryTrial,
+    largest_part,
+    memory_limit_bytes,
+    parts,
+)
 from medgain.generators.training.adaptive import Ada
-from medgain.generators.training.batches import TrainingData
-from medgain.generators.training.budget import Bar, share_done
-from medgain.generators.training.compiling import compile_networks
+from medgain.generators.training.batches import TrainingImages
+from medgain.generators.training.config import TrainedConfig
 from medgain.generators.training.costs import EnergyMeter, peak_memory_mb
 from medgain.generators.training.draws import Draws
 from medgain.generators.training.ema import Ema
 from medgain.generators.training.failures import check_weights
-from medgain.generators.training.history import Counters, crossed, loss_names, write_losses
-from medgain.generators.training.memory import Trial
-from medgain.generators.training.model import Phase, Step, Trainable, TrainingConfig, frozen
-from medgain.generators.training.monitor import Lookout
+from medgain.generators.training.model import Trainable, compile_networks, frozen
+from medgain.generators.training.monitor import Monitor
 from medgain.generators.training.parallel import join_world
-from medgain.generators.training.run_state import load_run, save_run
+from medgain.generators.training.progress import (
+    Bar,
+    Counters,
+    crossed,
+    loss_names,
+    share_done,
+    write_losses,
+)
+from medgain.generators.training.run_state import RunState, load_run, save_run
+from medgain.generators.training.step import Step, Update
 from medgain.runtime.device import autocast, resolve_precision
 from medgain.runtime.files import write_json
 
@@ -35,7 +46,7 @@ RUN = "run.json"
 LOG_EVERY_STEPS = 8
 
 
-class Trainer:
+class GeneratorTrainer:
     """One run: a model, a training part, a budget, and all state that a checkpoint must hold.
 
     Args:
@@ -49,14 +60,14 @@ class Trainer:
     def __init__(
         self,
         model: Trainable,
-        data: TrainingData,
-        config: TrainingConfig,
+        data: TrainingImages,
+        config: TrainedConfig,
         budget: Budget,
         context: FitContext,
         *,
         identity: dict[str, Any],
         title: str,
-        validation: TrainingData | None = None,
+        validation: TrainingImages | None = None,
     ) -> None:
         self.model, self.config, self.budget, self.context = model, config, budget, context
         self.title = title
@@ -78,18 +89,29 @@ class Trainer:
             config.ema_halflife_kimg,
             config.ema_rampup,
         )
-        self.phases = model.phases()
+        self.updates = model.updates()
         self.optimisers = model.optimisers()
         self.learning_rates = {
             name: [group["lr"] for group in optimiser.param_groups]
             for name, optimiser in self.optimisers.items()
         }
         self.counters = Counters()
-        self.lookout = Lookout(
+        self.monitor = Monitor(
             model, self.draws, self.ema, data, validation, config, context, self.counters, title
         )
-        self.notes: list[str] = []
-        self.micro_batch: int | None = None  # found or asked for, when the run begins
+        self.state = RunState(
+            self.identity,
+            model,
+            config,
+            context,
+            self.world,
+            self.draws,
+            self.ema,
+            self.optimisers,
+            self.ada,
+            self.counters,
+            self.monitor,
+        )
         if config.compile:
             compile_networks(model)
 
@@ -119,17 +141,17 @@ class Trainer:
             counters.energy_wh = meter.wh(now=True)
         self._write()  # before what follows, which a longer run would not have here
         self._average(counters.step % self.model.average_every_steps)
-        self.lookout.log(final=True)
-        self.lookout.look(final=True)
-        chosen = self.lookout.choose_weights()
-        self.lookout.interpolate()
+        self.monitor.log(final=True)
+        self.monitor.take_snapshot(final=True)
+        chosen = self.monitor.choose_weights()
+        self.monitor.interpolate()
         return FitReport(
             seconds=counters.seconds,
             images_seen=counters.images_seen,
             steps=counters.step,
             peak_memory_mb=peak_memory_mb(self.context.device),
             history={name: list(values) for name, values in counters.history.items()},
-            notes=(*self.notes, *chosen),
+            notes=(*self.state.notes, *chosen),
             energy_wh=counters.energy_wh,
             energy_source=meter.source,
         )
@@ -139,11 +161,11 @@ class Trainer:
         done = min(share_done(self.budget, counters), 1.0)
         self._set_schedules(done)
         whole = self.draws.step(counters.step, counters.images_seen, done)
-        due = [phase for phase in self.phases if counters.step % phase.every == 0]
-        whole.due = frozenset(phase.name for phase in due)
-        steps = parts(whole, self.micro_batch)
-        for phase in due:
-            self._update(phase, steps)
+        due = [update for update in self.updates if counters.step % update.every == 0]
+        whole.due = frozenset(update.name for update in due)
+        steps = parts(whole, self.state.micro_batch)
+        for update in due:
+            self._run_update(update, steps)
         counters.step += 1
         counters.images_seen += self.batch_size
         if self.ada is not None:
@@ -166,23 +188,23 @@ class Trainer:
         self.draws.augment.set_probability(chance if self.ada is None else self.ada.probability)
         self.model.prepare(done, self.optimisers)
 
-    def _update(self, phase: Phase, steps: list[Step]) -> None:
-        optimiser = self.optimisers[phase.name]
+    def _run_update(self, update: Update, steps: list[Step]) -> None:
+        optimiser = self.optimisers[update.name]
         optimiser.zero_grad(set_to_none=True)
-        self.lookout.note_losses(self._add_gradients(phase, steps))
+        self.monitor.note_losses(self._add_gradients(update, steps))
         if self.world.size > 1:
             self.world.sum_gradients(p for g in optimiser.param_groups for p in g["params"])
         optimiser.step()
 
-    def _add_gradients(self, phase: Phase, steps: list[Step]) -> dict[str, torch.Tensor]:
+    def _add_gradients(self, update: Update, steps: list[Step]) -> dict[str, torch.Tensor]:
         """Add up the gradients of all parts of the batch; return the mean losses, in fp32."""
         means: dict[str, torch.Tensor] = {}
-        dtype = torch.float32 if phase.fp32 else self.precision
+        dtype = torch.float32 if update.fp32 else self.precision
         whole = len(steps) == 1 and self.world.size == 1
-        with frozen(self.model.networks, phase.frozen):
+        with frozen(self.model.networks, update.frozen):
             for step in steps:
                 with autocast(self.context.device, dtype):
-                    losses = phase.losses(step)
+                    losses = update.losses(step)
                 total = losses["total"] if "total" in losses else next(iter(losses.values()))
                 share = 1.0 if whole else len(step.real) / self.batch_size
                 (total if whole else total * share).backward()
@@ -194,9 +216,9 @@ class Trainer:
     def _after_step(self, kimg_before: float) -> None:
         kimg = self.counters.kimg
         if self.counters.step % LOG_EVERY_STEPS == 0:
-            self.lookout.log()
+            self.monitor.log()
         if crossed(kimg_before, kimg, self.config.grid_kimg):
-            self.lookout.look()
+            self.monitor.take_snapshot()
         if crossed(kimg_before, kimg, self.config.checkpoint_kimg):
             self._write()
 
@@ -206,7 +228,7 @@ class Trainer:
             torch.cuda.reset_peak_memory_stats(self.context.device)
         resumed = folder is not None and self.context.resume and (folder / CHECKPOINT).exists()
         if folder is not None and resumed:
-            load_run(self, folder / CHECKPOINT)
+            load_run(self.state, folder / CHECKPOINT)
         else:
             self._find_micro_batch()
         if folder is None or not self.world.first:
@@ -226,23 +248,29 @@ class Trainer:
         """Set how many images are computed at once; by trial where that is asked for."""
         asked, device = self.config.micro_batch, self.context.device
         if asked != "auto":
-            self.micro_batch = asked
+            self.state.micro_batch = asked
             return
         limit = memory_limit_bytes(self.config.memory_limit_gb, device)
         own = len(range(*self.world.rows(self.batch_size).indices(self.batch_size)))
-        with Trial(self) as trial:
+        with MemoryTrial(self.model, self.draws, self._try) as trial:
             found, peak = largest_part(own, limit, trial.run, device, trial.reserve_bytes)
-        self.micro_batch = int(self.world.agreed(found, device))
-        self.notes.append(
+        self.state.micro_batch = int(self.world.agreed(found, device))
+        self.state.notes.append(
             f"micro_batch auto: {found} of {own} images at once (about"
             f" {peak / 2**30:.1f} GiB of {limit / 2**30:.1f})"
         )
+
+    def _try(self, step: Step) -> None:
+        """Compute the gradients of all updates on `step`, as they are when the run ends."""
+        self._set_schedules(1.0)  # networks that grow are largest then
+        for update in self.updates:
+            self._add_gradients(update, [step])
 
     def _write(self) -> None:
         """Write checkpoint and losses, unless the run is not finite any more."""
         check_weights(self.title, self.counters.kimg, self.model.networks)
         if self.context.folder is not None:
-            save_run(self, self.context.folder / CHECKPOINT)
+            save_run(self.state, self.context.folder / CHECKPOINT)
             if self.world.first:
                 write_losses(self.context.folder / LOSSES, self.counters.history)
 

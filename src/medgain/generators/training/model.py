@@ -2,138 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import ClassVar, Literal, Self, TypeVar
+from typing import ClassVar
 
 import torch
-from pydantic import Field, field_validator
 from torch import nn
 
 from medgain.augment.policy import Policy
-from medgain.generators.base import GeneratorConfig
-from medgain.generators.training.step import NOTHING, Given, Losses, Pair, Phase, Step
-
-__all__ = [
-    "NOTHING",
-    "Given",
-    "Losses",
-    "Pair",
-    "Phase",
-    "Step",
-    "Trainable",
-    "TrainingConfig",
-    "adam",
-    "fresh_weights",
-    "frozen",
-]
-
-
-class TrainingConfig(GeneratorConfig):
-    """Settings of the shared training loop; every trained generator's config has them."""
-
-    batch_size: int = Field(
-        default=64, ge=2, description="images per step; lowered to the training part's size"
-    )
-    ema_halflife_kimg: float = Field(
-        default=5.0,
-        ge=0,
-        description="thousands of images after which a weight counts half in the average that is"
-        " sampled from; 0 samples the last weights",
-    )
-    ema_rampup: float = Field(
-        default=0.05,
-        gt=0,
-        description="early on, the half-life is at most this share of the images seen",
-    )
-    discriminator_augment: str | None = Field(
-        default="diffaugment",
-        description="policy applied to all that the discriminator sees, real and synthetic; null"
-        " for none",
-    )
-    checkpoint_kimg: float = Field(
-        default=10.0, gt=0, description="thousands of images between checkpoints"
-    )
-    grid_kimg: float = Field(
-        default=5.0, gt=0, description="thousands of images between sample grids and checks"
-    )
-    ada_target: float | None = Field(
-        default=None,
-        ge=0,
-        lt=1,
-        description="adapt the chance of each step of discriminator_augment so that the"
-        " discriminator's mean sign on real images stays here (ADA; 0.6 is usual); null applies"
-        " the policy as it is",
-    )
-    ada_kimg: float = Field(
-        default=500.0,
-        gt=0,
-        description="thousands of images in which ADA's chance can go from 0 to 1",
-    )
-    micro_batch: int | Literal["auto"] | None = Field(
-        default=None,
-        description="images computed at once: the batch is done in parts of at most so many, and"
-        " gradients add up; auto finds the largest that fits in memory; null does it whole",
-    )
-    memory_limit_gb: float | None = Field(
-        default=None,
-        gt=0,
-        description="what micro_batch: auto may use in all, in GiB; null for 80 % of what is free",
-    )
-    compile: bool = Field(
-        default=False,
-        description="compile the networks with torch.compile: a minute or more at the start,"
-        " faster steps afterwards",
-    )
-    keep: Literal["last", "best"] = Field(
-        default="last",
-        description="which averaged weights are kept: those of the end, or those nearest to the"
-        " validation images by kernel distance, where validation images are given",
-    )
-
-    @property
-    def images_per_step(self) -> int:
-        """Training images per step."""
-        return self.batch_size
-
-    @property
-    def snapshot_kimg(self) -> float:
-        """Thousands of images between two snapshots of a run."""
-        return self.grid_kimg
-
-    @property
-    def needs_validation(self) -> bool:
-        """Whether validation images decide what is kept."""
-        return self.keep == "best"
-
-    def with_intervals(self, *, snapshot_kimg: float, checkpoint_kimg: float) -> Self:
-        """Return these settings with so many thousands of images between snapshots and between
-        checkpoints."""
-        changes = {"grid_kimg": snapshot_kimg, "checkpoint_kimg": checkpoint_kimg}
-        return self.model_copy(update=changes)
-
-    @field_validator("micro_batch")
-    @classmethod
-    def _some_images(cls, value: int | str | None) -> int | str | None:
-        if isinstance(value, int) and value < 1:
-            raise ValueError("should be at least 1")
-        return value
-
-
-TrainingConfigT = TypeVar("TrainingConfigT", bound=TrainingConfig)
+from medgain.generators.training.step import NOTHING, Given, Update
+from medgain.runtime.errors import ConfigError
 
 
 class Trainable(ABC):
-    """Networks by name, an optimiser per phase, and how latents become images.
+    """Networks by name, an optimiser per update, and how latents become images.
 
     Attributes:
         networks: trained side by side; all are saved in checkpoints.
         averaged: the networks of which an exponential moving average is kept.
         average_every_steps: how often the average takes in the weights.
-        look_images: how many samples a look at the run draws.
-        judged_from_step: before this step near-equal samples are no collapse.
+        snapshot_images: how many samples a snapshot of the run draws.
+        collapse_from_step: before this step near-equal samples are no collapse.
         jitter: changes training images and their masks alike before a step, or None.
         loss_limit: a loss whose mean over a logging window is beyond this has exploded.
         classes: how many classes the networks know; 0 for those that know none.
@@ -147,8 +39,8 @@ class Trainable(ABC):
     networks: dict[str, nn.Module]
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
     average_every_steps: ClassVar[int] = 1
-    look_images: ClassVar[int] = 64
-    judged_from_step: ClassVar[int] = 300
+    snapshot_images: ClassVar[int] = 64
+    collapse_from_step: ClassVar[int] = 300
     loss_limit: float = 100.0
     jitter: Policy | None = None
     classes: int = 0
@@ -162,10 +54,10 @@ class Trainable(ABC):
 
     @abstractmethod
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """Return a new optimiser for each phase name, over the networks as they are now."""
+        """Return a new optimiser for each update name, over the networks as they are now."""
 
     @abstractmethod
-    def phases(self) -> list[Phase]:
+    def updates(self) -> list[Update]:
         """Return the updates of a step, in order."""
 
     @abstractmethod
@@ -240,3 +132,29 @@ def adam(
     parameters = list(network.parameters())
     fused = parameters[0].device.type in ("cpu", "cuda")
     return torch.optim.Adam(parameters, lr=lr, betas=betas, eps=eps, fused=fused)
+
+
+def compile_networks(model: Trainable) -> None:
+    """Compile the forward and backward passes of `model`'s networks, in place.
+
+    Their weights and names stay as they are, so that checkpoints fit either way. Networks whose
+    gradients are differentiated again stay uncompiled: torch can't compile that.
+
+    Raises:
+        ConfigError: there is no compiler for the CPU, or nothing can be compiled.
+    """
+    names = [name for name in model.networks if name not in model.twice_differentiated]
+    if not names:
+        raise ConfigError(
+            "config.compile=true: this generator takes gradients of gradients through all of its"
+            " networks, which torch can't compile",
+            "leave config.compile out",
+        )
+    parameter = next(model.networks[names[0]].parameters())
+    if parameter.device.type == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        raise ConfigError(
+            "config.compile=true needs a C++ compiler, and none was found",
+            "install g++, or leave config.compile out",
+        )
+    for name in names:
+        model.networks[name].compile()

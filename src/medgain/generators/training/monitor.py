@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 
 from medgain.generators.base import FitContext
-from medgain.generators.training.batches import TrainingData
+from medgain.generators.training.batches import TrainingImages
 from medgain.generators.training.best import Best, Validation
+from medgain.generators.training.config import TrainedConfig
 from medgain.generators.training.draws import Draws
 from medgain.generators.training.ema import Ema
 from medgain.generators.training.failures import (
@@ -17,21 +18,21 @@ from medgain.generators.training.failures import (
     check_losses,
     check_weights,
 )
-from medgain.generators.training.history import LOOK_KEYS, Counters, loss_names
-from medgain.generators.training.model import Trainable, TrainingConfig
-from medgain.generators.training.snapshots import Looks
+from medgain.generators.training.model import Trainable
+from medgain.generators.training.progress import SNAPSHOT_KEYS, Counters, loss_names
+from medgain.generators.training.snapshots import Snapshots
 from medgain.runtime.errors import ConfigError
 from medgain.runtime.seeds import SeedTree
 
 INTERPOLATION = "interpolation.png"
 
 
-class Lookout:
-    """Collects losses and looks into the history, and raises where the run went wrong.
+class Monitor:
+    """Collects losses and snapshots into the history, and raises where the run went wrong.
 
     Attributes:
         window: sums and counts of the losses since the last row of the history.
-        looks: how samples varied, look by look.
+        diversities: how samples varied, snapshot by snapshot.
         best: the averaged weights nearest to the validation images so far.
     """
 
@@ -40,9 +41,9 @@ class Lookout:
         model: Trainable,
         draws: Draws,
         ema: Ema,
-        data: TrainingData,
-        validation: TrainingData | None,
-        config: TrainingConfig,
+        data: TrainingImages,
+        validation: TrainingImages | None,
+        config: TrainedConfig,
         context: FitContext,
         counters: Counters,
         title: str,
@@ -50,11 +51,11 @@ class Lookout:
         self.model, self.ema, self.world, self.context = model, ema, draws.world, context
         self.counters, self.title, self.keep = counters, title, config.keep
         self.window: dict[str, torch.Tensor] = {}
-        self.looks: list[Diversity] = []
+        self.diversities: list[Diversity] = []
         self.best = Best()
         seeds = SeedTree(context.seed)
         streams, dtype = draws.streams, data.images.dtype
-        self.gallery = Looks(model, ema.networks, streams, data.images, seeds.child("look"))
+        self.snapshots = Snapshots(model, ema.networks, streams, data.images, seeds.child("look"))
         self.validation: Validation | None = None
         if validation is not None:
             seeds = seeds.child("validation")
@@ -86,28 +87,28 @@ class Lookout:
             history.setdefault(name, []).append(value)
         self.window = {}
 
-    def look(self, *, final: bool = False) -> None:
+    def take_snapshot(self, *, final: bool = False) -> None:
         """Draw the fixed latents: check weights and variety, and write the sample grid."""
         kimg, history = self.counters.kimg, self.counters.history
         check_weights(self.title, kimg, self.model.networks)
-        look = self.gallery.look(self._picture(f"{kimg:09.2f}kimg.png"))
-        found = {"spread_kimg": kimg, "spread": look.spread, "nearest": look.nearest}
+        varies = self.snapshots.take(self._picture(f"{kimg:09.2f}kimg.png"))
+        found = {"spread_kimg": kimg, "spread": varies.spread, "nearest": varies.nearest}
         if self.validation is not None:
-            found["kd"] = self.validation.distance(self.gallery.generate)
+            found["kd"] = self.validation.distance(self.snapshots.generate)
             self.best.offer(found["kd"], kimg, self.ema.networks)
         if not final or history.get("spread_kimg", [-1.0])[-1] != kimg:
-            for key in LOOK_KEYS:
+            for key in SNAPSHOT_KEYS:
                 if key in found:
                     history.setdefault(key, []).append(found[key])
-        if self.counters.step >= self.model.judged_from_step:
-            self.looks.append(look)
-            check_collapse(self.title, kimg, self.looks, needed=1 if final else 2)
+        if self.counters.step >= self.model.collapse_from_step:
+            self.diversities.append(varies)
+            check_collapse(self.title, kimg, self.diversities, needed=1 if final else 2)
 
     def choose_weights(self) -> list[str]:
         """Bring the best averaged weights back where those are to be kept; say so."""
         if self.keep != "best" or not self.best.give_back(self.ema.networks):
             return []
-        self.gallery.refresh_statistics()
+        self.snapshots.refresh_statistics()
         return [
             f"kept the average of {self.best.kimg:.2f} kimg, the nearest to the validation images"
             f" (KD {self.best.distance:.4g})"
@@ -117,7 +118,7 @@ class Lookout:
         """Write the sheet of samples between latents."""
         picture = self._picture(INTERPOLATION)
         if picture is not None:
-            self.gallery.interpolate(picture)
+            self.snapshots.interpolate(picture)
 
     def _picture(self, name: str) -> Path | None:
         folder = self.context.folder

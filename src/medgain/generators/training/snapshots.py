@@ -1,8 +1,8 @@
-"""Looking at a run: the same latents drawn at intervals, held against training images."""
+"""Snapshots of a run: the same latents drawn at intervals, held against training images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +12,18 @@ from torch import nn
 from medgain.generators.training.batches import Streams, to_pixels
 from medgain.generators.training.ema import standing_statistics
 from medgain.generators.training.failures import Diversity, diversity
-from medgain.generators.training.grids import save_beside, save_grid, save_pairs
 from medgain.generators.training.model import Trainable
 from medgain.generators.training.step import Given
+from medgain.imageset.pictures import grid, to_png_bytes
+from medgain.runtime.files import atomic_path
 from medgain.runtime.seeds import SeedTree
 
 _STANDING_BATCHES = 8
 _PATHS, _STOPS = 8, 9  # of the interpolation sheet
 
 
-class Looks:
-    """What a run's samples are drawn from whenever it is looked at: always the same.
+class Snapshots:
+    """What a run's samples are drawn from at every snapshot: always the same.
 
     Where the training part has masks, samples are made from the masks of the training images
     that they are compared with; where there are images to translate, from some of those.
@@ -46,24 +47,24 @@ class Looks:
             float(images.max()),
             streams.images.max_value,
         )
-        random, few = seeds.torch(), min(model.look_images, len(images))
-        count = few if streams.images.masks is not None else model.look_images
+        random, few = seeds.torch(), min(model.snapshot_images, len(images))
+        count = few if streams.images.masks is not None else model.snapshot_images
         if streams.other is not None:
-            count = min(model.look_images, len(streams.other))
+            count = min(model.snapshot_images, len(streams.other))
         self.latents = model.draw_latents(count, random)
         rows = torch.randperm(len(images), generator=random)[:few]
         self.real = streams.images.at(rows)
         self.given = self._given(count, random, rows)
         self.standing = [
             (
-                model.draw_latents(model.look_images, random),
-                self._given(model.look_images, random, None),
+                model.draw_latents(model.snapshot_images, random),
+                self._given(model.snapshot_images, random, None),
             )
             for _ in range(_STANDING_BATCHES if _has_batch_norm(self.networks) else 0)
         ]
         self._paths = _path_ends(model, random)
 
-    def look(self, picture: Path | None) -> Diversity:
+    def take(self, picture: Path | None) -> Diversity:
         """Draw the samples, write them to the PNG file `picture`, and say how they vary."""
         self.refresh_statistics()
         samples = self.generate(self.latents, self.given)
@@ -163,3 +164,44 @@ def _has_batch_norm(networks: Mapping[str, nn.Module]) -> bool:
     return any(
         isinstance(layer, nn.BatchNorm2d) for net in networks.values() for layer in net.modules()
     )
+
+
+def save_grid(path: Path, images: np.ndarray, *, white: float, columns: int = 8) -> None:
+    """Write (N, H, W, C) images as a grid to the PNG file `path`, atomically.
+
+    Args:
+        white: the 16-bit value shown as white, so that all grids of a run compare.
+    """
+    png = to_png_bytes(grid(images, columns, largest=white))
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(png)
+
+
+def save_pairs(
+    path: Path,
+    masks: np.ndarray,
+    synthetic: np.ndarray,
+    real: np.ndarray,
+    *,
+    white: float,
+    columns: int = 2,
+) -> None:
+    """Write mask | synthetic | real of each row beside each other, as `save_grid` does.
+
+    Args:
+        masks: (N, H, W), shown as grey levels; images are (N, H, W, C).
+        columns: triples side by side.
+    """
+    grey = masks.astype(np.float64) * (white / max(int(masks.max()), 1))
+    shown = np.repeat(grey[..., None], real.shape[3], axis=3).astype(real.dtype)
+    save_beside(path, [shown, synthetic, real], white=white, columns=columns)
+
+
+def save_beside(path: Path, parts: Sequence[np.ndarray], *, white: float, columns: int = 4) -> None:
+    """Write the images of each row of `parts`, (N, H, W, C) each, beside each other.
+
+    Args:
+        columns: rows of `parts` side by side.
+    """
+    whole = np.stack(parts, axis=1).reshape(-1, *parts[0].shape[1:])
+    save_grid(path, whole, white=white, columns=len(parts) * columns)

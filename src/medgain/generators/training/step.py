@@ -1,4 +1,4 @@
-"""What passes between the training loop and a model: a step, its phases, and what is given."""
+"""What passes between the training loop and a model: a step, its updates, and what is given."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOTHING = Given()
 
 @dataclass
 class Step:
-    """What one training step starts from, and what its phases hand on to later phases.
+    """What one training step starts from, and what its updates hand on to later updates.
 
     Attributes:
         real: (B, C, H, W) float32 in [-1, 1], channels last in memory.
@@ -41,7 +41,7 @@ class Step:
         images_seen: real images shown before this step.
         masks: (B, H, W) int64, those of `real`; None where the training part has none.
         augment_pairs: as `augment`, for images and their masks alike.
-        memo: tensors that a phase leaves for a later one; see `shared`.
+        memo: tensors that an update leaves for a later one; see `shared`.
         labels: (B,) int64, the classes of `real`; None where the model has no classes.
         drawn_labels: (B,) int64, as the model's `draw_labels` gives them.
         other: (B, C, H, W), a batch of the second, unpaired stream of images, if there is one.
@@ -49,7 +49,7 @@ class Step:
         number: steps done before this one.
         done: share of the budget that is spent, 0 to 1.
         random: a CPU generator for whatever a loss draws; its state is part of checkpoints.
-        due: names of the phases that run in this step; None for all.
+        due: names of the updates that run in this step; None for all.
         split: whether the batch is done in several parts, to need less memory.
         real_scores: what `judged` was told.
     """
@@ -78,13 +78,13 @@ class Step:
     def shared(
         self, key: str, make: Callable[[], torch.Tensor], *, wanted_by: str | None = None
     ) -> torch.Tensor:
-        """Return what an earlier phase made under `key`, or make it now.
+        """Return what an earlier update made under `key`, or make it now.
 
         Args:
-            wanted_by: the later phase that needs the gradients of what is made here. It is kept
-                for it, unless that phase does not run in this step or the batch is split (then
+            wanted_by: the later update that needs the gradients of what is made here. It is kept
+                for it, unless that update does not run in this step or the batch is split (then
                 keeping all parts' graphs would cost the memory that splitting saves): in that
-                case it is made without gradients, and the later phase makes it anew.
+                case it is made without gradients, and the later update makes it anew.
         """
         if key in self.memo:
             return self.memo[key]
@@ -109,7 +109,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Phase:
+class Update:
     """One update within a step.
 
     Args:

@@ -13,11 +13,13 @@ from pydantic import Field
 from medgain.augment.policy import resolve_policy
 from medgain.generators.base import Budget, Condition, FitContext, FitReport, Kept
 from medgain.generators.kinds.masks.sources import MaskSource, MaskSourceName, fitted, restored
-from medgain.generators.provenance import TrainedOn, check_request, synthetic_set
+from medgain.generators.provenance import TrainedOn, check_sample_request, synthetic_set
 from medgain.generators.training.batches import to_pixels
 from medgain.generators.training.checkpoint import Tensors, below, prefixed
+from medgain.generators.training.config import TrainedConfig
 from medgain.generators.training.generator import TrainedGenerator
-from medgain.generators.training.model import Given, Trainable, TrainingConfig
+from medgain.generators.training.model import Trainable
+from medgain.generators.training.step import Given
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
@@ -26,7 +28,7 @@ from medgain.runtime.seeds import SeedTree
 SAMPLE_CHUNK = 8
 
 
-class MaskConfig(TrainingConfig):
+class MaskConfig(TrainedConfig):
     """Settings of every generator that is conditioned on masks."""
 
     masks: MaskSourceName = Field(
@@ -60,7 +62,7 @@ class MaskGenerator(TrainedGenerator[MaskConfigT]):
 
     condition: ClassVar[Condition] = "mask"
     makes_masks = True
-    Config: ClassVar[type[TrainingConfig]] = MaskConfig
+    Config: ClassVar[type[TrainedConfig]] = MaskConfig
 
     def __init__(self, config: MaskConfigT | None = None) -> None:
         super().__init__(config)
@@ -117,7 +119,7 @@ class MaskGenerator(TrainedGenerator[MaskConfigT]):
             DataError: `masks` don't fit; says how.
         """
         trained_on, model = self._fitted()
-        check_request(self.name, count, labels, self.classes_drawn(), {"sources": sources})
+        check_sample_request(self.name, count, labels, self.classes_drawn(), {"sources": sources})
         given = None if masks is None else self._given(masks, count, trained_on)
         drawn = self._drawn(count, seed) if given is None else given
         where: dict[str, Any] = {"masks": self.config.masks}

@@ -17,15 +17,20 @@ from pydantic import Field
 
 from medgain.augment.policy import Policy, resolve_policy
 from medgain.generators.base import Budget, Condition, FitContext, FitReport, Kept, Learns
-from medgain.generators.kinds.presets import PresetConfig
-from medgain.generators.kinds.translation.sources import Sources, given_sources, translatable
-from medgain.generators.provenance import TrainedOn, check_request, synthetic_set
+from medgain.generators.kinds.translation.sources import (
+    TranslationSources,
+    given_sources,
+    translatable,
+)
+from medgain.generators.provenance import TrainedOn, check_sample_request, synthetic_set
 from medgain.generators.training.batches import to_pixels
 from medgain.generators.training.checkpoint import Tensors, below, prefixed
+from medgain.generators.training.config import PresetConfig, TrainedConfig
 from medgain.generators.training.generator import TrainedGenerator
-from medgain.generators.training.grids import save_beside
-from medgain.generators.training.model import Given, Trainable, TrainingConfig
+from medgain.generators.training.model import Trainable
 from medgain.generators.training.parallel import join_world
+from medgain.generators.training.snapshots import save_beside
+from medgain.generators.training.step import Given
 from medgain.imageset.imageset import ImageSet, content_hash
 from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
@@ -78,12 +83,12 @@ class Translator(TrainedGenerator[TranslationConfigT]):
 
     condition: ClassVar[Condition] = "image"
     learns: ClassVar[Learns] = "all classes"
-    Config: ClassVar[type[TrainingConfig]] = TranslationConfig
+    Config: ClassVar[type[TrainedConfig]] = TranslationConfig
 
     def __init__(self, config: TranslationConfigT | None = None) -> None:
         super().__init__(config)
         self._vary = None if self.config.vary is None else resolve_policy(self.config.vary)
-        self._stored: Sources | None = None
+        self._stored: TranslationSources | None = None
 
     @abstractmethod
     def build(self, size_px: int, channels: int, classes: int) -> Trainable:
@@ -133,7 +138,7 @@ class Translator(TrainedGenerator[TranslationConfigT]):
             DataError: it does not know that class, or there are no such images.
         """
         trained_on, _ = self._fitted()
-        check_request(self.name, 1, [label], trained_on.labels, {})
+        check_sample_request(self.name, 1, [label], trained_on.labels, {})
         return translatable(sources, label, trained_on.labels)
 
     def build_for(self, trained_on: TrainedOn) -> Trainable:
@@ -153,7 +158,7 @@ class Translator(TrainedGenerator[TranslationConfigT]):
         self.check(real)
         part = self.part_of(real)
         report = super().fit(part, budget, context)
-        sources = Sources.of(part)
+        sources = TranslationSources.of(part)
         self._stored = sources if self.config.keep_sources else None
         if context.folder is not None and join_world(context.device).first:
             self._save_sheet(context.folder / "samples" / SHEET, sources, context.seed)
@@ -181,7 +186,7 @@ class Translator(TrainedGenerator[TranslationConfigT]):
             DataError: `sources` don't fit, or none are given and none were stored; says which.
         """
         trained_on, model = self._fitted()
-        check_request(self.name, count, labels, trained_on.labels, {"masks": masks})
+        check_sample_request(self.name, count, labels, trained_on.labels, {"masks": masks})
         wanted = list(labels) if labels is not None else self.targets(count, seed)
         where: dict[str, Any] = {"sources": "stored"}
         if sources is not None:
@@ -210,7 +215,7 @@ class Translator(TrainedGenerator[TranslationConfigT]):
 
     def _translated(
         self,
-        sources: Sources,
+        sources: TranslationSources,
         wanted: Sequence[str],
         seed: int,
         trained_on: TrainedOn,
@@ -236,7 +241,7 @@ class Translator(TrainedGenerator[TranslationConfigT]):
             chunks.append(to_pixels(made[:count], dtype, trained_on.white))
         return np.concatenate(chunks)
 
-    def _save_sheet(self, path: Path, sources: Sources, seed: int) -> None:
+    def _save_sheet(self, path: Path, sources: TranslationSources, seed: int) -> None:
         """Write source | translation, a column for each class there is to translate to."""
         trained_on, model = self._fitted()
         targets = sorted(set(self.targets(64 * len(trained_on.labels), 0)))
@@ -255,10 +260,12 @@ class Translator(TrainedGenerator[TranslationConfigT]):
     def _take_more(self, tensors: Tensors) -> None:
         assert self.trained_on is not None
         if self.config.keep_sources:
-            self._stored = Sources.from_tensors(below("sources", tensors), self.trained_on)
+            self._stored = TranslationSources.from_tensors(
+                below("sources", tensors), self.trained_on
+            )
 
 
-def check_classes(real: ImageSet, labels: Sequence[str], generator: str) -> None:
+def check_class_sizes(real: ImageSet, labels: Sequence[str], generator: str) -> None:
     """Raise DataError unless `real` has at least two images of each class in `labels`."""
     found = real.records["label"].to_numpy(dtype=str)
     for label in labels:
@@ -271,7 +278,7 @@ def check_classes(real: ImageSet, labels: Sequence[str], generator: str) -> None
             )
 
 
-def _in_groups_of(sources: Sources, drawn: ImageSet) -> ImageSet:
+def _in_groups_of(sources: TranslationSources, drawn: ImageSet) -> ImageSet:
     """Return the translations `drawn` in the groups of their sources."""
     records = drawn.records.assign(group=sources.groups)
     rule = {"group_rule": "a translation is in the group of the image that was translated"}

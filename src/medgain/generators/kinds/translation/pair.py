@@ -14,10 +14,11 @@ from medgain.generators.base import Learns
 from medgain.generators.kinds.translation.generator import (
     TranslationConfig,
     Translator,
-    check_classes,
+    check_class_sizes,
 )
-from medgain.generators.training.batches import TrainingData
-from medgain.generators.training.model import Trainable, TrainingConfig
+from medgain.generators.training.batches import TrainingImages
+from medgain.generators.training.config import TrainedConfig
+from medgain.generators.training.model import Trainable
 from medgain.generators.training.step import NOTHING, Given, Step
 from medgain.imageset.imageset import ImageSet, positive_class
 from medgain.runtime.errors import ConfigError, DataError, suggest
@@ -47,7 +48,7 @@ class PairModel(Trainable):
     """
 
     averaged: ClassVar[tuple[str, ...]] = (FORTH, BACK)
-    look_images = 32
+    snapshot_images = 32
     interpolates = False
 
     def draw_latents(self, count: int, random: torch.Generator) -> torch.Tensor:
@@ -102,7 +103,7 @@ class PairTranslator(Translator[PairConfigT]):
     """Between two classes of a set. A subclass gives its name, sizes and `build`."""
 
     learns: ClassVar[Learns] = "two classes"
-    Config: ClassVar[type[TrainingConfig]] = PairConfig
+    Config: ClassVar[type[TrainedConfig]] = PairConfig
 
     @classmethod
     def named_pair(cls, settings: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -123,7 +124,7 @@ class PairTranslator(Translator[PairConfigT]):
     def part_of(self, real: ImageSet) -> ImageSet:
         """Return the images of the two classes; see `Translator.part_of`."""
         pair = self.pair_of(real)
-        check_classes(real, pair, self.name)
+        check_class_sizes(real, pair, self.name)
         part = np.isin(real.records["label"].to_numpy(dtype=str), pair)
         return real if part.all() else real.take(part, step=f"the classes {' and '.join(pair)}")
 
@@ -172,7 +173,7 @@ class PairTranslator(Translator[PairConfigT]):
         """Return 1 for the target class and 0 for the source class."""
         return [int(label == self._pair[1]) for label in labels]
 
-    def training_data(self, real: ImageSet) -> TrainingData:
+    def training_images(self, real: ImageSet) -> TrainingImages:
         """Return the target class's images, and the source class's as the other stream."""
         source, target = self._pair
         labels = real.records["label"].to_numpy(dtype=str)
@@ -180,7 +181,7 @@ class PairTranslator(Translator[PairConfigT]):
             if not (labels == label).any():
                 raise DataError(f"'{real.card.name}' has no image of '{label}'", "give some")
         images = np.asarray(real.images)
-        return TrainingData(images[labels == target], other=images[labels == source])
+        return TrainingImages(images[labels == target], other=images[labels == source])
 
     @property
     def _pair(self) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from medgain.runtime.seeds import SeedTree
 
 
 @dataclass(frozen=True)
-class Sources:
+class TranslationSources:
     """Images with what a translation keeps of them.
 
     Attributes:
@@ -33,7 +33,7 @@ class Sources:
     again: np.ndarray
 
     @classmethod
-    def of(cls, image_set: ImageSet) -> Sources:
+    def of(cls, image_set: ImageSet) -> TranslationSources:
         """Return the images of `image_set`, in its order."""
         records = image_set.records
         labels, image_ids, groups = (
@@ -45,7 +45,7 @@ class Sources:
     def __len__(self) -> int:
         return len(self.images)
 
-    def draw(self, wanted: Sequence[str], seed: int) -> Sources:
+    def draw(self, wanted: Sequence[str], seed: int) -> TranslationSources:
         """Return an image to be translated for each class in `wanted`, of another class each.
 
         All are used once before any is used twice, and a longer draw begins with a shorter one.
@@ -72,13 +72,15 @@ class Sources:
             again[places] = np.arange(len(places)) >= len(pool)
         return self.take(rows, again)
 
-    def take(self, rows: Sequence[int] | np.ndarray, again: np.ndarray | None = None) -> Sources:
+    def take(
+        self, rows: Sequence[int] | np.ndarray, again: np.ndarray | None = None
+    ) -> TranslationSources:
         """Return the images at `rows`, some of them said to be drawn `again`."""
         chosen = np.asarray(rows, dtype=np.int64)
         labels, image_ids, groups = ([values[row] for row in chosen] for values in self._texts)
         if again is None:
             again = np.zeros(len(chosen), dtype=bool)
-        return Sources(self.images[chosen], labels, image_ids, groups, again)
+        return TranslationSources(self.images[chosen], labels, image_ids, groups, again)
 
     def tensors(self) -> Tensors:
         """Return all of it as tensors: pixels as bytes, texts as the bytes of JSON."""
@@ -91,7 +93,7 @@ class Sources:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Tensors, trained_on: TrainedOn) -> Sources:
+    def from_tensors(cls, tensors: Tensors, trained_on: TrainedOn) -> TranslationSources:
         """Return what `tensors` gave.
 
         Raises:
@@ -115,7 +117,7 @@ class Sources:
 
 def given_sources(
     sources: ImageSet, wanted: Sequence[str], trained_on: TrainedOn, generator: str
-) -> Sources:
+) -> TranslationSources:
     """Return the images of `sources`, the n-th to be translated to the n-th class in `wanted`.
 
     Raises:
@@ -136,7 +138,7 @@ def given_sources(
             f" {_described(there)}",
             "import them again in that form",
         )
-    chosen = Sources.of(sources)
+    chosen = TranslationSources.of(sources)
     for label, image_id, target in zip(chosen.labels, chosen.image_ids, wanted, strict=True):
         if label == target:
             raise DataError(

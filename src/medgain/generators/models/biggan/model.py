@@ -16,24 +16,16 @@ from torch.nn.functional import relu
 
 from medgain.generators.base import GENERATORS
 from medgain.generators.kinds.noise import ClassNoiseGenerator
-from medgain.generators.kinds.presets import PresetConfig
+from medgain.generators.layers.convolutions import resolutions
 from medgain.generators.layers.regularisation import lecam_penalty
 from medgain.generators.models.biggan.networks import (
     BigganDiscriminator,
     BigganGenerator,
     latent_piece,
-    resolutions,
 )
-from medgain.generators.training.model import (
-    NOTHING,
-    Given,
-    Losses,
-    Phase,
-    Step,
-    Trainable,
-    TrainingConfig,
-    adam,
-)
+from medgain.generators.training.config import PresetConfig, TrainedConfig
+from medgain.generators.training.model import Trainable, adam
+from medgain.generators.training.step import NOTHING, Given, Losses, Step, Update
 
 LECAM_FROM_STEP = 1000  # before, the averages of the scores have not settled
 
@@ -122,11 +114,11 @@ class BigganModel(Trainable):
             for name, network in self.networks.items()
         }
 
-    def phases(self) -> list[Phase]:
+    def updates(self) -> list[Update]:
         """Return the discriminator's update, then the generator's, which may be rarer."""
         return [
-            Phase("discriminator", self._discriminator_losses),
-            Phase(
+            Update("discriminator", self._discriminator_losses),
+            Update(
                 "generator",
                 self._generator_losses,
                 frozen=("discriminator",),
@@ -180,7 +172,7 @@ class Biggan(ClassNoiseGenerator[BigganConfig]):
     """BigGAN for square images of 32 to 256 pixels, grey or colour, all classes at once."""
 
     name = "biggan"
-    Config: ClassVar[type[TrainingConfig]] = BigganConfig
+    Config: ClassVar[type[TrainedConfig]] = BigganConfig
     sizes_px = (32, 64, 128, 256)
 
     def build(self, size_px: int, channels: int, classes: int) -> Trainable:

@@ -13,15 +13,10 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, pad
 from torch.nn.functional import scaled_dot_product_attention as attend
 
+from medgain.generators.layers.convolutions import SMALLEST_PX, resolutions
 from medgain.generators.layers.spectral import spectral
 
 MAX_MULTIPLIER = 16  # of the width, at the lowest resolutions
-FIRST_PX = 4
-
-
-def resolutions(size_px: int) -> list[int]:
-    """Return the resolutions from 4 pixels to the image's: [4, 8, 16, 32] for 32."""
-    return [FIRST_PX << level for level in range(size_px.bit_length() - 2)]
 
 
 def channels_at(px: int, size_px: int, width: int) -> int:
@@ -143,8 +138,8 @@ class BigganGenerator(nn.Module):
         self.piece = latent_piece(size_px, latent)
         self.embedding = nn.Embedding(classes, embedding)
         nn.init.orthogonal_(self.embedding.weight)
-        first = channels_at(FIRST_PX, size_px, width)
-        self.first = spectral(nn.Linear(self.piece, first * FIRST_PX**2))
+        first = channels_at(SMALLEST_PX, size_px, width)
+        self.first = spectral(nn.Linear(self.piece, first * SMALLEST_PX**2))
         self.attention_px = attention_px
         self.attention = SelfAttention(channels_at(attention_px, size_px, width))
         self.blocks = nn.ModuleList()
@@ -163,7 +158,7 @@ class BigganGenerator(nn.Module):
         """Return the images of the classes `labels`."""
         start, *pieces = latents.split(self.piece, dim=1)
         embedded = self.embedding(labels)
-        features = self.first(start).reshape(len(latents), -1, FIRST_PX, FIRST_PX)
+        features = self.first(start).reshape(len(latents), -1, SMALLEST_PX, SMALLEST_PX)
         features = features.contiguous(memory_format=torch.channels_last)
         for block, piece in zip(self.blocks, pieces, strict=True):
             features = block(features, torch.cat([embedded, piece], dim=1))

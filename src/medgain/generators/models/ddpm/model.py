@@ -19,19 +19,19 @@ from medgain.generators.base import GENERATORS
 from medgain.generators.kinds.noise import NoiseGenerator
 from medgain.generators.models.ddpm.network import (
     PRESETS,
-    Preset,
     denoiser,
     patch_px,
     require_diffusers,
 )
-from medgain.generators.training.model import Losses, Phase, Step, Trainable, TrainingConfig, adam
-from medgain.generators.training.step import NOTHING, Given
+from medgain.generators.training.config import Preset, TrainedConfig
+from medgain.generators.training.model import Trainable, adam
+from medgain.generators.training.step import NOTHING, Given, Losses, Step, Update
 from medgain.imageset.imageset import ImageSet
 
 _BETA_SCHEDULES = {"cosine": "squaredcos_cap_v2", "linear": "linear"}
 
 
-class DdpmConfig(TrainingConfig):
+class DdpmConfig(TrainedConfig):
     """Settings of the diffusion model."""
 
     preset: Preset = Field(
@@ -105,8 +105,8 @@ class DdpmModel(Trainable):
     """
 
     averaged = ("denoiser",)
-    look_images: ClassVar[int] = 16  # each takes `sample_steps` passes
-    judged_from_step: ClassVar[int] = 1000
+    snapshot_images: ClassVar[int] = 16  # each takes `sample_steps` passes
+    collapse_from_step: ClassVar[int] = 1000
 
     def __init__(self, size_px: int, channels: int, config: DdpmConfig) -> None:
         self.config, self.shape = config, (channels, size_px, size_px)
@@ -135,9 +135,9 @@ class DdpmModel(Trainable):
         """Return Adam for the denoiser."""
         return {"denoiser": adam(self.networks["denoiser"], self.config.lr, (0.9, 0.999))}
 
-    def phases(self) -> list[Phase]:
+    def updates(self) -> list[Update]:
         """Return the only update."""
-        return [Phase("denoiser", self._losses)]
+        return [Update("denoiser", self._losses)]
 
     def draw_latents(self, count: int, random: torch.Generator) -> torch.Tensor:
         """Return standard normal noise (count, C, H, W)."""
@@ -193,7 +193,7 @@ class Ddpm(NoiseGenerator[DdpmConfig]):
     """Diffusion model for square images of 16 to 256 pixels, one class at a time."""
 
     name = "ddpm"
-    Config: ClassVar[type[TrainingConfig]] = DdpmConfig
+    Config: ClassVar[type[TrainedConfig]] = DdpmConfig
     sizes_px = (16, 32, 64, 128, 256)
 
     @classmethod

@@ -5,19 +5,18 @@ from __future__ import annotations
 import importlib.util
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import nn
 
+from medgain.generators.layers.convolutions import SMALLEST_PX
+from medgain.generators.training.config import Preset
 from medgain.runtime.errors import MedgainError
 
-Preset = Literal["small", "base", "large"]
 _MAX_GROUPS = 32
-_SMALLEST_PX = 4
 
 
 @dataclass(frozen=True)
-class Shape:
+class UNetShape:
     """Channels of the first level, residual blocks per level, the largest side at which places
     attend to each other, and the largest side that the U-Net works on."""
 
@@ -27,10 +26,10 @@ class Shape:
     working_px: int
 
 
-PRESETS: dict[Preset, Shape] = {
-    "small": Shape(width=32, layers=1, attention_px=8, working_px=32),
-    "base": Shape(width=64, layers=2, attention_px=16, working_px=64),
-    "large": Shape(width=128, layers=2, attention_px=16, working_px=128),
+PRESETS: dict[Preset, UNetShape] = {
+    "small": UNetShape(width=32, layers=1, attention_px=8, working_px=32),
+    "base": UNetShape(width=64, layers=2, attention_px=16, working_px=64),
+    "large": UNetShape(width=128, layers=2, attention_px=16, working_px=128),
 }
 
 
@@ -65,7 +64,7 @@ def denoiser(size_px: int, channels: int, width: int, layers: int, attention_px:
     require_diffusers()
     from diffusers import UNet2DModel
 
-    levels = min(4, size_px.bit_length() - _SMALLEST_PX.bit_length() + 1)
+    levels = min(4, size_px.bit_length() - SMALLEST_PX.bit_length() + 1)
     sides = [size_px >> level for level in range(levels)]
     attends = [side <= attention_px for side in sides]
     network: nn.Module = UNet2DModel(

@@ -12,22 +12,17 @@ from typing import Any, ClassVar
 import torch
 from pydantic import Field
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
+from torch.nn.functional import l1_loss
 
 from medgain.augment.policy import resolve_policy
 from medgain.generators.base import GENERATORS
 from medgain.generators.kinds.masks.generator import MaskConfig, MaskGenerator
-from medgain.generators.models.pix2pix.networks import UNet, patch_discriminator
-from medgain.generators.training.model import (
-    NOTHING,
-    Given,
-    Losses,
-    Phase,
-    Step,
-    Trainable,
-    TrainingConfig,
-    adam,
-)
+from medgain.generators.layers.convolutions import patch_discriminator
+from medgain.generators.layers.regularisation import cross_entropy_to
+from medgain.generators.models.pix2pix.networks import UNet
+from medgain.generators.training.config import TrainedConfig
+from medgain.generators.training.model import Trainable, adam
+from medgain.generators.training.step import NOTHING, Given, Losses, Step, Update
 
 
 class Pix2pixConfig(MaskConfig):
@@ -88,13 +83,13 @@ class Pix2pixConfig(MaskConfig):
 class Pix2pixModel(Trainable):
     """The two networks, the conditional GAN's loss and the L1 loss.
 
-    The generator's batch is made once per step and serves both phases.
+    The generator's batch is made once per step and serves both updates.
     """
 
     average_every_steps = 8  # at a batch of one, averaging would cost as much as the optimiser
-    look_images = 16
+    snapshot_images = 16
     # one image per step: the L1 loss first finds the mean image, whatever the mask
-    judged_from_step = 2000
+    collapse_from_step = 2000
 
     def __init__(self, size_px: int, channels: int, codes: int, config: Pix2pixConfig) -> None:
         self.config, self.codes = config, codes
@@ -114,11 +109,11 @@ class Pix2pixModel(Trainable):
             for name, network in self.networks.items()
         }
 
-    def phases(self) -> list[Phase]:
+    def updates(self) -> list[Update]:
         """Return the discriminator's update, then the generator's."""
         return [
-            Phase("discriminator", self._discriminator_losses),
-            Phase("generator", self._generator_losses, frozen=("discriminator",)),
+            Update("discriminator", self._discriminator_losses),
+            Update("generator", self._generator_losses, frozen=("discriminator",)),
         ]
 
     def learning_rate_factor(self, done: float) -> float:
@@ -151,13 +146,13 @@ class Pix2pixModel(Trainable):
 
     def _discriminator_losses(self, step: Step) -> Losses:
         synthetic = step.shared("synthetic", lambda: self._synthetic(step), wanted_by="generator")
-        real = _cross_entropy(self._scores(step, step.real), 1.0)
-        total = 0.5 * (real + _cross_entropy(self._scores(step, synthetic.detach()), 0.0))
+        real = cross_entropy_to(self._scores(step, step.real), 1.0)
+        total = 0.5 * (real + cross_entropy_to(self._scores(step, synthetic.detach()), 0.0))
         return {"discriminator": total}
 
     def _generator_losses(self, step: Step) -> Losses:
         synthetic = step.shared("synthetic", lambda: self._synthetic(step))
-        fooled = _cross_entropy(self._scores(step, synthetic), 1.0)
+        fooled = cross_entropy_to(self._scores(step, synthetic), 1.0)
         distance = l1_loss(synthetic.float(), step.real)
         return {
             "total": fooled + self.config.l1_weight * distance,
@@ -171,7 +166,7 @@ class Pix2pixModel(Trainable):
         return images
 
     def _planes(self, step: Step) -> torch.Tensor:
-        """Return the condition of this step's masks, made once for all phases."""
+        """Return the condition of this step's masks, made once for all updates."""
         if "condition" not in step.memo:
             assert step.masks is not None
             step.memo["condition"] = self._condition(step.masks)
@@ -187,10 +182,6 @@ class Pix2pixModel(Trainable):
         return logits.float()
 
 
-def _cross_entropy(logits: torch.Tensor, target: float) -> torch.Tensor:
-    return binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
-
-
 @GENERATORS.register(
     "pix2pix",
     summary="From masks to images: U-Net against a PatchGAN, with L1; any classes, 64 to 512 px",
@@ -200,7 +191,7 @@ class Pix2pix(MaskGenerator[Pix2pixConfig]):
     """pix2pix for square images of 64 to 512 pixels, grey or colour, and their masks."""
 
     name = "pix2pix"
-    Config: ClassVar[type[TrainingConfig]] = Pix2pixConfig
+    Config: ClassVar[type[TrainedConfig]] = Pix2pixConfig
     sizes_px = (64, 128, 256, 512)
 
     def build(self, size_px: int, channels: int, codes: int) -> Trainable:

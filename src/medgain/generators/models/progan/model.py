@@ -16,24 +16,16 @@ from torch.nn.functional import interpolate
 
 from medgain.generators.base import GENERATORS
 from medgain.generators.kinds.noise import NoiseGenerator
-from medgain.generators.kinds.presets import PresetConfig
+from medgain.generators.layers.convolutions import resolutions
 from medgain.generators.layers.regularisation import wasserstein_penalty
 from medgain.generators.models.progan.networks import (
     ProganDiscriminator,
     ProganGenerator,
     at_level,
-    levels,
 )
-from medgain.generators.training.model import (
-    NOTHING,
-    Given,
-    Losses,
-    Phase,
-    Step,
-    Trainable,
-    TrainingConfig,
-    adam,
-)
+from medgain.generators.training.config import PresetConfig, TrainedConfig
+from medgain.generators.training.model import Trainable, adam
+from medgain.generators.training.step import NOTHING, Given, Losses, Step, Update
 
 
 class ProganConfig(PresetConfig):
@@ -87,11 +79,11 @@ class ProganModel(Trainable):
             for name, network in self.networks.items()
         }
 
-    def phases(self) -> list[Phase]:
+    def updates(self) -> list[Update]:
         """Return the discriminator's update, then the generator's."""
         return [
-            Phase("discriminator", self._discriminator_losses, fp32=True),
-            Phase("generator", self._generator_losses, frozen=("discriminator",)),
+            Update("discriminator", self._discriminator_losses, fp32=True),
+            Update("generator", self._generator_losses, frozen=("discriminator",)),
         ]
 
     def prepare(self, done: float, optimisers: Mapping[str, torch.optim.Optimizer]) -> None:
@@ -99,7 +91,7 @@ class ProganModel(Trainable):
 
         They never shrink: a finished run that goes on with a larger budget stays full-sized.
         """
-        grown = growth(done / self.config.growing, len(levels(self.size_px)))
+        grown = growth(done / self.config.growing, len(resolutions(self.size_px)))
         for network in (self.generator, self.discriminator):
             network.grown.clamp_(min=grown)
 
@@ -146,9 +138,9 @@ def growth(done: float, count: int) -> float:
     Args:
         done: share of the growing that is over; 1 and more is all of it.
     """
-    phase = max(done, 0.0) * 2 * (count - 1)  # hold, fade, hold, fade, …; ends with a fade
-    level = int(phase // 2)
-    return min(level + max(phase - 2 * level - 1, 0.0), float(count - 1))
+    part = max(done, 0.0) * 2 * (count - 1)  # hold, fade, hold, fade, …; ends with a fade
+    level = int(part // 2)
+    return min(level + max(part - 2 * level - 1, 0.0), float(count - 1))
 
 
 @GENERATORS.register(
@@ -160,7 +152,7 @@ class Progan(NoiseGenerator[ProganConfig]):
     """ProGAN for square images of 32 to 256 pixels, grey or colour, one class at a time."""
 
     name = "progan"
-    Config: ClassVar[type[TrainingConfig]] = ProganConfig
+    Config: ClassVar[type[TrainedConfig]] = ProganConfig
     sizes_px = (32, 64, 128, 256)
 
     def build(self, size_px: int, channels: int) -> Trainable:

@@ -13,14 +13,10 @@ import torch
 from torch import nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, leaky_relu, linear
 
-FIRST_PX = 4
+from medgain.generators.layers.convolutions import SMALLEST_PX, resolutions
+
 WIDEST_PX = 32  # up to here all channels, beyond half of them at each doubling
 STD_GROUP = 4
-
-
-def levels(size_px: int) -> list[int]:
-    """Return the resolutions that are grown through: [4, 8, 16, 32] for 32."""
-    return [FIRST_PX << level for level in range(size_px.bit_length() - 2)]
 
 
 def channels_at(px: int, width: int) -> int:
@@ -125,9 +121,9 @@ class ProganGenerator(Growing):
 
     def __init__(self, size_px: int, channels: int, width: int, latent: int) -> None:
         super().__init__()
-        sizes = [channels_at(px, width) for px in levels(size_px)]
+        sizes = [channels_at(px, width) for px in resolutions(size_px)]
         # a gain of √2 / 4, as if each output had 16 times as many inputs
-        self.first = EqualisedLinear(latent, sizes[0] * FIRST_PX**2, gain=math.sqrt(2) / 4)
+        self.first = EqualisedLinear(latent, sizes[0] * SMALLEST_PX**2, gain=math.sqrt(2) / 4)
         self.second = EqualisedConv(sizes[0], sizes[0])
         self.blocks = nn.ModuleList(
             ConvPair(before, after, after, normalised=True)
@@ -138,7 +134,9 @@ class ProganGenerator(Growing):
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
         """Return images, blended with those of the level before while a level fades in."""
         level, alpha = self.level()
-        features = self.first(pixel_norm(latents)).reshape(len(latents), -1, FIRST_PX, FIRST_PX)
+        features = self.first(pixel_norm(latents)).reshape(
+            len(latents), -1, SMALLEST_PX, SMALLEST_PX
+        )
         features = _activated(features.contiguous(memory_format=torch.channels_last))
         features, before = _activated(self.second(features)), features
         for block in itertools.islice(self.blocks, level):
@@ -154,14 +152,14 @@ class ProganDiscriminator(Growing):
 
     def __init__(self, size_px: int, channels: int, width: int) -> None:
         super().__init__()
-        sizes = [channels_at(px, width) for px in levels(size_px)]
+        sizes = [channels_at(px, width) for px in resolutions(size_px)]
         self.from_pixels = nn.ModuleList(EqualisedConv(channels, n, 1) for n in sizes)
         self.blocks = nn.ModuleList(
             ConvPair(after, after, before, normalised=False)
             for before, after in itertools.pairwise(sizes)
         )
         self.last = EqualisedConv(sizes[0] + 1, sizes[0])
-        self.dense = EqualisedLinear(sizes[0] * FIRST_PX**2, sizes[0])
+        self.dense = EqualisedLinear(sizes[0] * SMALLEST_PX**2, sizes[0])
         self.score = EqualisedLinear(sizes[0], 1, gain=1.0)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -180,7 +178,7 @@ class ProganDiscriminator(Growing):
 
 def at_level(images: torch.Tensor, level: int, alpha: float) -> torch.Tensor:
     """Return real `images` (B, C, H, W) at a level's resolution, faded in as the networks are."""
-    factor = images.shape[-1] // (FIRST_PX << level)
+    factor = images.shape[-1] // (SMALLEST_PX << level)
     small = avg_pool2d(images, factor) if factor > 1 else images
     return small if alpha == 1 else torch.lerp(doubled(avg_pool2d(small, 2)), small, alpha)
 

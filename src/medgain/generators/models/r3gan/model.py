@@ -16,10 +16,11 @@ from torch.nn.functional import softplus
 
 from medgain.generators.base import GENERATORS
 from medgain.generators.kinds.noise import NoiseGenerator
-from medgain.generators.kinds.presets import PresetConfig
-from medgain.generators.layers.regularisation import watched, zero_centred_penalty
-from medgain.generators.models.r3gan.networks import R3ganDiscriminator, R3ganGenerator, Shape
-from medgain.generators.training.model import Losses, Phase, Step, Trainable, TrainingConfig, adam
+from medgain.generators.layers.regularisation import requiring_gradient, zero_centred_penalty
+from medgain.generators.models.r3gan.networks import R3ganDiscriminator, R3ganGenerator, R3ganShape
+from medgain.generators.training.config import PresetConfig, TrainedConfig
+from medgain.generators.training.model import Trainable, adam
+from medgain.generators.training.step import Losses, Step, Update
 
 # the weight of the penalties at the start, by size; the published ones at 32, 64 and 256 px
 GAMMA_BY_SIZE = {16: 0.05, 32: 0.05, 64: 2.0, 128: 17.0, 256: 150.0}
@@ -92,9 +93,9 @@ class R3ganConfig(PresetConfig):
         description="share of the batch whose gradients are penalised: they cost most of a step",
     )
 
-    def shape(self) -> Shape:
+    def shape(self) -> R3ganShape:
         """Return how wide and deep the networks are."""
-        return Shape(
+        return R3ganShape(
             self.width,
             self.full_to_px,
             self.blocks,
@@ -138,11 +139,11 @@ class R3ganModel(Trainable):
             name: adam(network, self.config.lr[0], betas) for name, network in self.networks.items()
         }
 
-    def phases(self) -> list[Phase]:
+    def updates(self) -> list[Update]:
         """Return the discriminator's update, then the generator's."""
         return [
-            Phase("discriminator", self._discriminator_losses),
-            Phase("generator", self._generator_losses, frozen=("discriminator",)),
+            Update("discriminator", self._discriminator_losses),
+            Update("generator", self._generator_losses, frozen=("discriminator",)),
         ]
 
     def learning_rate_factor(self, done: float) -> float:
@@ -189,7 +190,7 @@ class R3ganModel(Trainable):
         with torch.autocast(real.device.type, enabled=False):
             found = {}
             for name, images in (("r1", real), ("r2", synthetic)):
-                points = watched(images.float())
+                points = requiring_gradient(images.float())
                 found[name] = zero_centred_penalty(self._scores(points), points)
         return found
 
@@ -214,7 +215,7 @@ class R3gan(NoiseGenerator[R3ganConfig]):
     """R3GAN for square images of 16 to 256 pixels, grey or colour, one class at a time."""
 
     name = "r3gan"
-    Config: ClassVar[type[TrainingConfig]] = R3ganConfig
+    Config: ClassVar[type[TrainedConfig]] = R3ganConfig
     sizes_px = (16, 32, 64, 128, 256)
 
     def build(self, size_px: int, channels: int) -> Trainable:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from medgain.generators.kinds.presets import SMALLEST_PX, tapered_widths
+from medgain.generators.layers.convolutions import SMALLEST_PX, tapered_widths
 from medgain.generators.layers.resampling import Resample
 
 SLOPE = 0.2
@@ -20,7 +20,7 @@ GAIN = math.sqrt(2 / (1 + SLOPE**2))  # keeps the variance through a leaky ReLU 
 
 
 @dataclass(frozen=True)
-class Shape:
+class R3ganShape:
     """How wide and deep both networks are.
 
     Attributes:
@@ -54,7 +54,7 @@ class Block(nn.Module):
     blocks there are, as Fixup does (Zhang et al. 2019), which takes the place of normalisation.
     """
 
-    def __init__(self, width: int, shape: Shape, blocks_in_all: int) -> None:
+    def __init__(self, width: int, shape: R3ganShape, blocks_in_all: int) -> None:
         super().__init__()
         inner = width * shape.expansion
         groups = inner // math.gcd(inner, shape.group_width)
@@ -76,7 +76,7 @@ class Block(nn.Module):
         return result
 
 
-def levels(widths: list[int], shape: Shape, *, up: bool) -> nn.Sequential:
+def residual_levels(widths: list[int], shape: R3ganShape, *, up: bool) -> nn.Sequential:
     """Return blocks at each of `widths`, and between them the way to the next."""
     count = len(widths) * shape.blocks
     layers: list[nn.Module] = []
@@ -116,12 +116,12 @@ def convolution(before: int, after: int, gain: float = GAIN) -> nn.Conv2d:
 class R3ganGenerator(nn.Module):
     """Latents (B, latent) to images (B, C, size, size), which are not bounded."""
 
-    def __init__(self, size_px: int, channels: int, shape: Shape) -> None:
+    def __init__(self, size_px: int, channels: int, shape: R3ganShape) -> None:
         super().__init__()
         widths = shape.widths(size_px)
         self.start = nn.Linear(shape.latent, widths[0], bias=False)
         self.places = nn.Parameter(torch.randn(widths[0], SMALLEST_PX, SMALLEST_PX))
-        self.levels = levels(widths, shape, up=True)
+        self.levels = residual_levels(widths, shape, up=True)
         self.end: nn.Module
         if shape.half_top:
             half = max(widths[-1] // 2, 1)
@@ -150,7 +150,7 @@ class R3ganGenerator(nn.Module):
 class R3ganDiscriminator(nn.Module):
     """Images (B, C, size, size) to scores (B,), greater for real."""
 
-    def __init__(self, size_px: int, channels: int, shape: Shape) -> None:
+    def __init__(self, size_px: int, channels: int, shape: R3ganShape) -> None:
         super().__init__()
         widths = shape.widths(size_px)[::-1]
         self.start: nn.Module
@@ -168,7 +168,7 @@ class R3ganDiscriminator(nn.Module):
             draw_weights(self.start.weight, 1.0)
             assert self.start.bias is not None
             nn.init.zeros_(self.start.bias)
-        self.levels = levels(widths, shape, up=False)
+        self.levels = residual_levels(widths, shape, up=False)
         self.places = nn.Parameter(torch.randn(widths[-1], SMALLEST_PX, SMALLEST_PX) / SMALLEST_PX)
         self.end = nn.Linear(widths[-1], 1, bias=False)
         draw_weights(self.end.weight, 1.0)

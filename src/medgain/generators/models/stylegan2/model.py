@@ -15,19 +15,20 @@ from torch.nn.functional import softplus
 
 from medgain.generators.base import GENERATORS
 from medgain.generators.kinds.noise import NoiseGenerator
-from medgain.generators.kinds.presets import PresetConfig
 from medgain.generators.layers.regularisation import (
     path_length_penalty,
-    watched,
+    requiring_gradient,
     zero_centred_penalty,
 )
 from medgain.generators.models.stylegan2.networks import (
-    Shape,
     StyleDiscriminator,
+    Stylegan2Shape,
     StyleGenerator,
     noise_sizes,
 )
-from medgain.generators.training.model import Losses, Phase, Step, Trainable, TrainingConfig, adam
+from medgain.generators.training.config import PresetConfig, TrainedConfig
+from medgain.generators.training.model import Trainable, adam
+from medgain.generators.training.step import Losses, Step, Update
 
 GAMMA_PER_PIXEL = 2e-4  # R1's weight is this times the pixels, divided by the batch size
 
@@ -93,9 +94,11 @@ class Stylegan2Config(PresetConfig):
         default=0.5, gt=0, le=1, description="share of the batch in the path length penalty"
     )
 
-    def shape(self) -> Shape:
+    def shape(self) -> Stylegan2Shape:
         """Return how wide and deep the networks are."""
-        return Shape(self.width, self.full_to_px, self.latent, self.mapping_layers, self.noise_maps)
+        return Stylegan2Shape(
+            self.width, self.full_to_px, self.latent, self.mapping_layers, self.noise_maps
+        )
 
 
 class Stylegan2Model(Trainable):
@@ -126,19 +129,19 @@ class Stylegan2Model(Trainable):
             for (name, network), slow in zip(self.networks.items(), slowed.values(), strict=True)
         }
 
-    def phases(self) -> list[Phase]:
+    def updates(self) -> list[Update]:
         """Return the discriminator's updates, then the generator's."""
         config, frozen = self.config, ("discriminator",)
-        phases = [
-            Phase("discriminator", self._discriminator_losses),
-            Phase("discriminator", self._r1_losses, every=config.r1_every, fp32=True),
-            Phase("generator", self._generator_losses, frozen=frozen),
+        updates = [
+            Update("discriminator", self._discriminator_losses),
+            Update("discriminator", self._r1_losses, every=config.r1_every, fp32=True),
+            Update("generator", self._generator_losses, frozen=frozen),
         ]
         if config.path_weight:
-            phases.append(
-                Phase("generator", self._path_losses, frozen, every=config.path_every, fp32=True)
+            updates.append(
+                Update("generator", self._path_losses, frozen, every=config.path_every, fp32=True)
             )
-        return phases
+        return updates
 
     def draw_latents(self, count: int, random: torch.Generator) -> torch.Tensor:
         """Return normal latents, and the noise maps after them, (count, latent + noise)."""
@@ -152,7 +155,7 @@ class Stylegan2Model(Trainable):
         return {"discriminator": softplus(-real_scores).mean() + softplus(synthetic_scores).mean()}
 
     def _r1_losses(self, step: Step) -> Losses:
-        real = watched(step.real)
+        real = requiring_gradient(step.real)
         penalty = zero_centred_penalty(self._scores(real), real)
         return {"r1": self.config.r1_every * self.gamma / 2 * penalty}
 
@@ -199,7 +202,7 @@ class Stylegan2(NoiseGenerator[Stylegan2Config]):
     """StyleGAN2 for square images of 16 to 256 pixels, grey or colour, one class at a time."""
 
     name = "stylegan2"
-    Config: ClassVar[type[TrainingConfig]] = Stylegan2Config
+    Config: ClassVar[type[TrainedConfig]] = Stylegan2Config
     sizes_px = (16, 32, 64, 128, 256)
 
     def build(self, size_px: int, channels: int) -> Trainable:

@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from medgain.generators.kinds.presets import SMALLEST_PX, tapered_widths
+from medgain.generators.layers.convolutions import SMALLEST_PX, tapered_widths
 from medgain.generators.layers.resampling import Resample
 from medgain.generators.models.stylegan2.layers import (
     TINY,
@@ -29,7 +29,7 @@ MAPPING_RATE = 0.01  # the mapping network learns a hundred times more slowly
 
 
 @dataclass(frozen=True)
-class Shape:
+class Stylegan2Shape:
     """How wide and deep the networks are.
 
     Attributes:
@@ -60,7 +60,7 @@ def noise_sizes(size_px: int) -> list[int]:
 class Mapping(nn.Module):
     """Latents (B, latent) to styles (B, latent)."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Stylegan2Shape) -> None:
         super().__init__()
         layers = [
             EqualLinear(shape.latent, shape.latent, rate=MAPPING_RATE) for _ in range(shape.mapping)
@@ -78,7 +78,7 @@ class Mapping(nn.Module):
 class Synthesis(nn.Module):
     """Styles to images: one level per size, each adding to the image of the one before."""
 
-    def __init__(self, size_px: int, channels: int, shape: Shape) -> None:
+    def __init__(self, size_px: int, channels: int, shape: Stylegan2Shape) -> None:
         super().__init__()
         widths = shape.widths(size_px)
         self.start = nn.Parameter(torch.randn(widths[0], SMALLEST_PX, SMALLEST_PX))
@@ -126,7 +126,7 @@ class Synthesis(nn.Module):
 class StyleGenerator(nn.Module):
     """Mapping and synthesis."""
 
-    def __init__(self, size_px: int, channels: int, shape: Shape) -> None:
+    def __init__(self, size_px: int, channels: int, shape: Stylegan2Shape) -> None:
         super().__init__()
         self.latent = shape.latent
         self.mapping = Mapping(shape)
@@ -163,7 +163,7 @@ class ResidualDown(nn.Module):
 class StyleDiscriminator(nn.Module):
     """Images (B, C, size, size) to logits (B,), greater for real."""
 
-    def __init__(self, size_px: int, channels: int, shape: Shape) -> None:
+    def __init__(self, size_px: int, channels: int, shape: Stylegan2Shape) -> None:
         super().__init__()
         widths = shape.widths(size_px)[::-1]
         self.start = EqualConv(channels, widths[0], 1)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import group_norm, relu
 
-from medgain.generators.models.pix2pix.networks import instance_norm, normal_weights
+from medgain.generators.layers.convolutions import instance_norm, normal_weights
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -80,10 +80,10 @@ class ClassTranslator(nn.Module):
 
     def __init__(self, channels: int, width: int, blocks: int, classes: int) -> None:
         super().__init__()
-        self.enter = with_normal_weights(nn.Sequential(*_halvings(channels, width)))
+        self.enter = with_translator_weights(nn.Sequential(*_halvings(channels, width)))
         self.blocks = nn.ModuleList(ClassResidual(4 * width, classes) for _ in range(blocks))
-        self.leave = with_normal_weights(nn.Sequential(*_doublings(channels, width)))
-        with_normal_weights(self.blocks)
+        self.leave = with_translator_weights(nn.Sequential(*_doublings(channels, width)))
+        with_translator_weights(self.blocks)
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return images (B, C, H, W) in [-1, 1] of the classes `labels` (B,) int64."""
@@ -103,7 +103,7 @@ def residual_translator(channels: int, width: int, blocks: int) -> nn.Sequential
     """
     inner = [Residual(4 * width) for _ in range(blocks)]
     layers = [*_halvings(channels, width), *inner, *_doublings(channels, width)]
-    return with_normal_weights(nn.Sequential(*layers))
+    return with_translator_weights(nn.Sequential(*layers))
 
 
 def _halvings(channels: int, width: int) -> list[nn.Module]:
@@ -136,7 +136,7 @@ def _doublings(channels: int, width: int) -> list[nn.Module]:
     ]
 
 
-def with_normal_weights(network: Net) -> Net:
+def with_translator_weights(network: Net) -> Net:
     """Draw convolution weights from N(0, 0.02), as all three papers' code does; return it.
 
     Kernels that double the size begin as bilinear interpolation, times such a number: drawn
@@ -151,8 +151,6 @@ def with_normal_weights(network: Net) -> Net:
                 layer.weight.copy_(layer.weight[:, :, :1, :1] * torch.outer(side, side))
                 if layer.bias is not None:
                     layer.bias.zero_()
-        elif isinstance(layer, nn.Conv2d) and layer.bias is None:
-            nn.init.normal_(layer.weight, 0.0, 0.02)
         else:
             normal_weights(layer)
     return network
