@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 
 import numpy as np
@@ -13,11 +12,10 @@ from torch.nn.functional import leaky_relu
 
 from medgain.assess.explain.gradients import Rectifiers, boxes, gradients, watching
 from medgain.assess.explain.pools import real_pool, synthetic_pool
-from medgain.assess.explain.responses import contributions, measure, told_apart
+from medgain.assess.explain.responses import auroc_of_scores, contributions, measure
+from medgain.assess.explain.result import EXPLAIN_FILE, ExplainRequest, ExplainResult
 from medgain.assess.explain.run import (
-    PICTURES_NAME,
-    RESULT_NAME,
-    Request,
+    PICTURES_FILE,
     edge_share,
     explain,
     half_from,
@@ -30,6 +28,7 @@ from medgain.generators.training.checkpoint import load_tensors, save_tensors
 from medgain.generators.training.loop import CHECKPOINT
 from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, DataError
+from medgain.runtime.records import read_record
 
 SMALL = {
     "biggan": {"width": 2, "latent": 8, "embedding": 4, "batch_size": 8},
@@ -183,10 +182,10 @@ def test_an_edge_filter_is_found_to_answer_where_the_edge_is(run_of, make_set):
     ]
     assert responses.strongest[:, 0] == pytest.approx(160 * 2 / 255)
     images = pool.at([0])
-    told = pool.told.at(slice(0, 1))
+    conditions = pool.conditions.at(slice(0, 1))
     place = torch.from_numpy(responses.places[:1, 0])
     conv = subject.watched()["0"]
-    guided = gradients(lambda x: subject.score(x, told), conv, images, 0, place)
+    guided = gradients(lambda x: subject.score(x, conditions), conv, images, 0, place)
     assert boxes(guided) == [(3, 5, 7, 9)]
     assert guided[0, 0, 3:7, 5:9].unique(dim=0).tolist() == [[-0.125, -0.125, 0.125, 0.125]]
 
@@ -223,42 +222,40 @@ def test_a_filter_that_alone_decides_contributes_all(run_of):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_gan_is_explained(run_of, tmp_path, name):
     folder, real = run_of(name)
-    request = Request(filters=2, limit=9)
+    request = ExplainRequest(filters=2, limit=9)
     result = explain(folder, real, tmp_path / "out", request)
-    assert json.loads((tmp_path / "out" / RESULT_NAME).read_text()) == json.loads(
-        json.dumps(result)
-    )
-    (part,) = result["parts"]
-    assert part["trained_on_these"] and 0 <= part["scores"]["auroc"] <= 1
-    with np.load(tmp_path / "out" / PICTURES_NAME) as stored:
+    assert read_record(tmp_path / "out" / EXPLAIN_FILE, ExplainResult) == result
+    (part,) = result.parts
+    assert part.trained_on_these and 0 <= part.scores.auroc <= 1
+    with np.load(tmp_path / "out" / PICTURES_FILE) as stored:
         images, traced = stored["0/images"], stored["0/gradients"]
     height, width = real.size_px
     assert images.shape == (len(images), height, width, real.channels)
     assert traced.shape == images.shape[:3] and traced.dtype == np.int8
-    assert len(part["layers"]) >= 2
-    score = part["layers"][-1]["filters"][0]  # the score itself, or the scores of patches
-    assert part["layers"][-1]["filters_in_all"] == 1
-    assert score["contribution"] == pytest.approx(part["scores"]["difference"], rel=1e-3)
-    assert score["speaks_for"] == "real"
-    assert all(layer["kernel_px"] != 1 for layer in part["layers"])
-    assert all(a["number"] < b["number"] for a, b in pairwise(part["layers"]))
+    assert len(part.layers) >= 2
+    score = part.layers[-1].filters[0]  # the score itself, or the scores of patches
+    assert part.layers[-1].filters_in_all == 1
+    assert score.contribution == pytest.approx(part.scores.difference, rel=1e-3)
+    assert score.speaks_for == "real"
+    assert all(layer.kernel_px != 1 for layer in part.layers)
+    assert all(a.number < b.number for a, b in pairwise(part.layers))
     ids = set(real.records["image_id"])
-    for layer in part["layers"]:
-        gains = [one["contribution"] for one in layer["filters"]]
+    for layer in part.layers:
+        gains = [one.contribution for one in layer.filters]
         assert gains == sorted(gains, reverse=True) and len(gains) <= 2
-        assert 1 <= layer["half_from"] <= layer["filters_in_all"]
-        for one in layer["filters"]:
-            kinds = [tile["origin"] for tile in one["images"]]
+        assert 1 <= layer.half_from <= layer.filters_in_all
+        for one in layer.filters:
+            kinds = [tile.origin for tile in one.images]
             assert kinds == ["real"] * 3 + ["synthetic"] * 3
-            for tile in one["images"]:
-                assert (tile["image_id"] in ids) == (tile["origin"] == "real")
-                top, left, bottom, right = tile["box"]
+            for tile in one.images:
+                assert (tile.image_id in ids) == (tile.origin == "real")
+                top, left, bottom, right = tile.box
                 assert 0 <= top < bottom <= height and 0 <= left < right <= width
                 if name not in ("cyclegan", "pix2pix", "discogan", "biggan"):  # no norm, attention
-                    outside = traced[tile["tile"]].copy()
+                    outside = traced[tile.tile].copy()
                     outside[top:bottom, left:right] = 0
                     assert not outside.any()
-            real_responses = [t["response"] for t in one["images"][:3]]
+            real_responses = [t.response for t in one.images[:3]]
             assert real_responses == sorted(real_responses, reverse=True)
 
 
@@ -279,27 +276,25 @@ def test_what_a_filter_sees_is_what_its_convolutions_reach(run_of):
 
 def test_the_same_run_is_explained_the_same_way(run_of, tmp_path):
     folder, real = run_of("r3gan")
-    request = Request(filters=1, limit=8)
+    request = ExplainRequest(filters=1, limit=8)
     first, second = (explain(folder, real, tmp_path / n, request) for n in "ab")
     assert first == second
-    other = explain(folder, real, tmp_path / "c", Request(filters=1, limit=8, seed=1))
-    assert other["parts"] != first["parts"]
+    other = explain(folder, real, tmp_path / "c", ExplainRequest(filters=1, limit=8, seed=1))
+    assert other.parts != first.parts
 
 
 def test_layers_can_be_chosen(run_of, tmp_path):
     folder, real = run_of("r3gan")
-    every = explain(folder, real, tmp_path / "a", Request(layers=None, filters=1, limit=4))
-    (part,) = every["parts"]
-    assert [layer["number"] for layer in part["layers"]] == list(
-        range(1, part["layers_in_all"] + 1)
-    )
-    two = explain(folder, real, tmp_path / "b", Request(layers=(1, 3), filters=1, limit=4))
-    assert [layer["number"] for layer in two["parts"][0]["layers"]] == [1, 3]
+    every = explain(folder, real, tmp_path / "a", ExplainRequest(layers=None, filters=1, limit=4))
+    (part,) = every.parts
+    assert [layer.number for layer in part.layers] == list(range(1, part.layers_in_all + 1))
+    two = explain(folder, real, tmp_path / "b", ExplainRequest(layers=(1, 3), filters=1, limit=4))
+    assert [layer.number for layer in two.parts[0].layers] == [1, 3]
     for wrong in (0, 99):
         with pytest.raises(ConfigError, match=f"no layer {wrong}"):
-            explain(folder, real, tmp_path / "c", Request(layers=(wrong,)))
+            explain(folder, real, tmp_path / "c", ExplainRequest(layers=(wrong,)))
     with pytest.raises(ConfigError, match="limit 1"):
-        explain(folder, real, tmp_path / "c", Request(limit=1))
+        explain(folder, real, tmp_path / "c", ExplainRequest(limit=1))
     assert not (tmp_path / "c").exists()
 
 
@@ -308,14 +303,14 @@ def test_one_generator_per_class_is_explained_class_by_class(make_set, tmp_path)
     context = FitContext(seed=0, folder=tmp_path / "run", quiet=True)
     settings = {"config": SMALL["dcgan"], "budget": {"kimg": 0.02}}
     train_generator(real, "dcgan", context, settings=settings)
-    result = explain(tmp_path / "run", real, tmp_path / "out", Request(filters=1))
-    assert [part["label"] for part in result["parts"]] == ["normal", "ill"]
+    result = explain(tmp_path / "run", real, tmp_path / "out", ExplainRequest(filters=1))
+    assert [part.label for part in result.parts] == ["normal", "ill"]
     test = set(real.records["image_id"][16:])
-    for part in result["parts"]:
-        assert part["trained_on_these"]
-        tiles = [t for layer in part["layers"] for f in layer["filters"] for t in f["images"]]
-        assert {tile["label"] for tile in tiles} == {part["label"]}
-        assert not {tile["image_id"] for tile in tiles} & test
+    for part in result.parts:
+        assert part.trained_on_these
+        tiles = [t for layer in part.layers for f in layer.filters for t in f.images]
+        assert {tile.label for tile in tiles} == {part.label}
+        assert not {tile.image_id for tile in tiles} & test
 
 
 def test_images_of_the_test_part_are_refused_or_left_out(run_of, make_set, tmp_path):
@@ -324,7 +319,7 @@ def test_images_of_the_test_part_are_refused_or_left_out(run_of, make_set, tmp_p
     with pytest.raises(DataError, match="no training part"):
         explain(folder, only, tmp_path / "out")
     with pytest.raises(DataError, match="must not be trained on the test part"):
-        explain(folder, only, tmp_path / "out", Request(split="test"))
+        explain(folder, only, tmp_path / "out", ExplainRequest(split="test"))
 
 
 def test_what_is_no_gan_says_so(make_set, tmp_path):
@@ -418,7 +413,7 @@ def test_strongest_images_are_of_different_groups():
 
 
 def test_figures_of_layers_and_places():
-    assert told_apart(np.array([1.0, 2]), np.array([0.0, 2])) == pytest.approx(0.625)
+    assert auroc_of_scores(np.array([1.0, 2]), np.array([0.0, 2])) == pytest.approx(0.625)
     assert half_from(np.array([1.0, -9, 3, 1])) == 1
     assert half_from(np.array([1.0, 1, 1, 1])) == 2
     assert half_from(np.array([-1.0, 0])) == 1

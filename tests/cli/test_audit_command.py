@@ -7,11 +7,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import typer
+from scipy import integrate, stats
 from typer.testing import CliRunner
 
 from medgain import Card, ImageSet
+from medgain.assess.audit.result import read_audit
 from medgain.cli import audit as command
 from medgain.runtime.errors import ConfigError, MedgainError
 
@@ -98,3 +101,70 @@ def test_what_is_wrong_is_said_before_long_work(
             tmp_path / "b",
         )
     assert not (tmp_path / "a").exists()
+
+
+def clustered_sets(folder: Path, *, one_patient: bool) -> None:
+    """Held-out images of which three lie near training images: of one patient, or of three."""
+    rng = np.random.default_rng(3)
+    fields = [cv2.GaussianBlur(rng.normal(0, 1, (32, 32)), (0, 0), 1.3) for _ in range(410)]
+    textures = np.stack([field / field.std() for field in fields])
+    train, holdout, made = textures[:30], textures[30:330].copy(), textures[330:].copy()
+    for place in range(3):
+        holdout[place] = 0.75 * train[place] + 0.66 * holdout[place]
+    for place in range(4):
+        made[place] = 0.75 * train[10 + place] + 0.66 * made[place]
+    patients = [f"held-out-{place // 3 if one_patient else place}" for place in range(300)]
+    images = np.clip(110 + 35 * np.concatenate([train, holdout, made]), 0, 255)
+    images = images.astype(np.uint8)[..., None]
+    card = Card(name="real", classes=["ill"], groups_known=True, group_rule="made up")
+    ImageSet.from_arrays(
+        images[:330],
+        labels=["ill"] * 330,
+        groups=[f"train-{place}" for place in range(30)] + patients,
+        splits=["train"] * 30 + ["test"] * 300,
+        card=card,
+    ).save(folder / "real")
+    card = Card(name="made", classes=["ill"], origin="synthetic")
+    ImageSet.from_arrays(images[330:], labels=["ill"] * 80, card=card).save(folder / "made")
+
+
+def chance_of_as_many(
+    flagged: int, images: int, expected: int, near: np.ndarray, holdout: int
+) -> float:
+    """The p-value by hand: the held-out images' share is uncertain, and so is the count it gives.
+
+    Args:
+        expected: held-out images that would be flagged, each judged by the others.
+        near: groups of those below the limits; images of one count as one.
+    """
+    _, sizes = np.unique(near, return_counts=True)
+    together = (sizes**2).sum() / sizes.sum()
+    successes, size = max(expected / together, 1), holdout / together
+    share = stats.beta(successes, size + 1 - successes)
+    found, _ = integrate.quad(
+        lambda p: share.pdf(p) * stats.binom.sf(flagged - 1, images, p), 0, 1, limit=400
+    )
+    return float(found)
+
+
+def test_flagged_images_of_one_patient_count_as_one(app: typer.Typer, tmp_path: Path) -> None:
+    p_values = {}
+    for one_patient in (True, False):
+        folder = tmp_path / f"{one_patient}"
+        clustered_sets(folder, one_patient=one_patient)
+        call(
+            app, "audit", folder / "made", "--train", folder / "real", *SPLITS,
+            "--out", folder / "audit",
+        )  # fmt: skip
+        found = read_audit(folder / "audit")
+        table = pd.read_parquet(folder / "audit" / "distances.parquet")
+        near = table["flagged"] & (table["set"] == "holdout")
+        groups = ImageSet.open(folder / "real").records.set_index("image_id")["group"]
+        patients = groups.loc[table.loc[near, "image_id"]].to_numpy(str)
+        assert len(patients) >= 2 and len(set(patients)) == (1 if one_patient else len(patients))
+        expected = found.thresholds.holdout_flagged
+        assert expected >= 2 and len(found.flagged) >= 4
+        by_hand = chance_of_as_many(len(found.flagged), 80, expected, patients, 300)
+        assert found.flag_p_value == pytest.approx(by_hand, rel=1e-6)
+        p_values[one_patient] = found.flag_p_value
+    assert p_values[True] > 1.5 * p_values[False], p_values

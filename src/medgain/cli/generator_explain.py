@@ -45,31 +45,33 @@ def explain(
     ] = False,
 ) -> None:
     """Show what excites the discriminator's strongest filters, and which pixels do."""
-    from medgain.assess.explain.run import RESULT_NAME, Request
-    from medgain.assess.explain.run import explain as look
+    from medgain.assess.explain.result import EXPLAIN_FILE, ExplainRequest
+    from medgain.assess.explain.run import explain as explain_run
     from medgain.imageset.imageset import ImageSet
     from medgain.report.explain.page import headline, write_explain_page
     from medgain.runtime.device import resolve_device
 
-    result = look(
+    result = explain_run(
         run,
         ImageSet.open(images) if images is not None else None,
         out,
-        Request(numbers(layers), filters, split, limit, seed),
+        ExplainRequest(
+            layers=numbers(layers), filters=filters, split=split, limit=limit, seed=seed
+        ),
         device=resolve_device(device),
         overwrite=overwrite,
         quiet=False,
     )
     page = write_explain_page(out)
     if as_json:
-        typer.echo((out / RESULT_NAME).read_text(encoding="utf-8"), nl=False)
+        typer.echo((out / EXPLAIN_FILE).read_text(encoding="utf-8"), nl=False)
         return
-    typer.echo(headline(result["parts"]))
+    typer.echo(headline(result.parts))
     typer.echo(f"Page: {page}")
 
 
 def numbers(layers: str) -> tuple[int, ...] | None:
-    """Return the layers meant by `layers`, as `Request` has them.
+    """Return the layers meant by `layers`, as `ExplainRequest` has them.
 
     Raises:
         ConfigError: it is neither numbers nor one of the two words.

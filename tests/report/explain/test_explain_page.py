@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from medgain.assess.explain.run import PICTURES_NAME, RESULT_NAME
+from medgain.assess.explain.result import EXPLAIN_FILE, ExplainResult
+from medgain.assess.explain.run import PICTURES_FILE
 from medgain.report.explain.page import PRIVATE, headline, signed, write_explain_page
 from medgain.report.explain.pictures import overlay, tile_pictures, window
 from medgain.report.study.setting import PHANTOM, UNKNOWN_PATIENTS
@@ -100,7 +101,7 @@ def explained(labels=("",), **about):
         ],
     }
     return {
-        "format_version": 1,
+        "format": 1,
         "medgain": "0",
         "run": EVIL,
         "generator": "toy",
@@ -122,12 +123,12 @@ def explained(labels=("",), **about):
 def written(folder, result, channels=1, dtype=np.uint8):
     random = np.random.default_rng(0)
     folder.mkdir()
-    (folder / RESULT_NAME).write_text(json.dumps(result))
+    (folder / EXPLAIN_FILE).write_text(json.dumps(result))
     arrays = {}
     for number in range(len(result["parts"])):
         arrays[f"{number}/images"] = random.integers(0, 200, (4, 16, 16, channels)).astype(dtype)
         arrays[f"{number}/gradients"] = random.integers(-127, 128, (4, 16, 16)).astype(np.int8)
-    np.savez(folder / PICTURES_NAME, **arrays)
+    np.savez(folder / PICTURES_FILE, **arrays)
     return write_explain_page(folder).read_text(encoding="utf-8")
 
 
@@ -156,6 +157,28 @@ def test_the_page_says_what_was_found(tmp_path):
     assert PHANTOM not in text and UNKNOWN_PATIENTS not in text
 
 
+def test_every_number_of_a_filter_is_that_of_the_record(tmp_path):
+    result = explained()
+    first, last = result["parts"][0]["layers"]
+    first["filters"].append({**first["filters"][0], "filter": 3, "contribution": -0.125})
+    first["filters"][1] |= {"speaks_for": "real", "at_edge": 0.25, "field_px": [6, 5]}
+    first["filters"][1]["strongest_mean"] = {"real": 2.25, "synthetic": 0.75}
+    page = Page(written(tmp_path / "out", result))
+    filters = [*first["filters"], *last["filters"]]
+    means = re.findall(r"strongest response, mean: (\S+)", page.text)
+    said = re.findall(r"(?:Filter (\d+)|The score) adds (\S+) \((\S+) %\) looks for what is (\w+)",
+                      page.text)  # fmt: skip
+    assert len(said) == len(filters) == 3 and len(means) == 6
+    for one, (number, added, part_of, kind) in zip(filters, said, strict=True):
+        assert number in ("", str(one["filter"])) and kind == one["speaks_for"]
+        assert float(added.replace("\u2212", "-")) == one["contribution"]
+        assert float(part_of.replace("\u2212", "-")) == 100 * one["contribution"] / 0.5
+    expected = [one["strongest_mean"][kind] for one in filters for kind in ("real", "synthetic")]
+    assert [float(mean.replace("\u2212", "-")) for mean in means] == expected
+    assert "strongest at the edge in 25 % of images" in page.text
+    assert "8 filters of 4 × 4 at 64 places (8 × 8), each seeing up to 5 × 6 px." in page.text
+
+
 def test_a_box_is_drawn_unless_it_is_the_whole_image(tmp_path):
     page = Page(written(tmp_path / "out", explained()))
     drawn = [attrs["style"] for tag, attrs in page.tags if attrs.get("class") == "seen"]
@@ -178,7 +201,7 @@ def test_classes_and_banners(tmp_path):
 def test_without_pictures_the_figures_are_there(tmp_path):
     folder = tmp_path / "out"
     written(folder, explained())
-    (folder / PICTURES_NAME).write_bytes(b"damaged")
+    (folder / PICTURES_FILE).write_bytes(b"damaged")
     page = Page(write_explain_page(folder).read_text(encoding="utf-8"))
     assert "Filter 7" in page.text and "missing or damaged" in page.text
     assert not [tag for tag, _ in page.tags if tag == "img"]
@@ -190,25 +213,27 @@ def test_many_large_pictures_are_made_to_fit():
     (part,) = result["parts"]
     one = part["layers"][0]["filters"][0]
     tiles = [tile(n, "real", [0, 0, 256, 256]) for n in range(40)]
-    part["layers"] = [{"filters": [{**one, "images": tiles[k : k + 10]} for k in range(0, 40, 10)]}]
+    layer = part["layers"][0]
+    layer["filters"] = [{**one, "images": tiles[k : k + 10]} for k in range(0, 40, 10)]
+    part["layers"] = [layer]
     arrays = {
         "0/images": random.integers(0, 256, (40, 256, 256, 3), dtype=np.uint8),
         "0/gradients": random.integers(-127, 128, (40, 256, 256)).astype(np.int8),
     }
-    pictures, _ = tile_pictures(result["parts"], arrays)
+    pictures, _ = tile_pictures(ExplainResult.model_validate(result).parts, arrays)
     assert len(pictures) >= 10
-    assert sum(len(p["image"]) + len(p["near"]) for p in pictures.values()) < 3_600_000
+    assert sum(len(p.image) + len(p.near) for p in pictures.values()) < 3_600_000
 
 
 @pytest.mark.parametrize("damage", ["format", "parts", "no file"])
 def test_what_is_no_explanation_is_refused(tmp_path, damage):
     result = explained()
     if damage == "format":
-        result["format_version"] = 9
+        result["format"] = 9
     if damage == "parts":
         del result["parts"][0]["scores"]
     if damage != "no file":
-        (tmp_path / RESULT_NAME).write_text(json.dumps(result))
+        (tmp_path / EXPLAIN_FILE).write_text(json.dumps(result))
     with pytest.raises(MedgainError):
         write_explain_page(tmp_path)
     assert not (tmp_path / "explain.html").exists()
@@ -241,5 +266,7 @@ def test_what_is_enlarged_holds_the_box(box, wanted):
 
 def test_numbers_keep_their_sign():
     assert [signed(value) for value in (0.1234, -2.0, 0.0)] == ["+0.123", "\u22122", "+0"]
-    parts = [{"label": "", "scores": {"auroc": 0.998}}]
+    result = explained()
+    result["parts"][0]["scores"]["auroc"] = 0.998
+    parts = ExplainResult.model_validate(result).parts
     assert headline(parts).endswith("100\u202f% of pairs.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from medgain.assess.explain.subject import Subject, Told
+from medgain.assess.explain.subject import Conditions, Subject
 from medgain.generators.run import training_part
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import DataError
@@ -21,13 +21,13 @@ class Pool:
 
     Attributes:
         images: of the set; stored pixels.
-        told: what belongs to them.
+        conditions: what the discriminator is told beside them.
         white: the stored value that becomes 1.
         about: in a sentence, which images they are.
     """
 
     images: ImageSet
-    told: Told
+    conditions: Conditions
     white: int
     about: str
 
@@ -110,21 +110,21 @@ def _of_classes(part: ImageSet, labels: Sequence[str]) -> ImageSet:
 def _pool(subject: Subject, images: ImageSet, about: str) -> Pool:
     trained_on = subject.trained_on
     white = trained_on.white or int(np.iinfo(trained_on.dtype).max)
-    return Pool(images, _told(subject, images), white, about)
+    return Pool(images, _conditions(subject, images), white, about)
 
 
-def _told(subject: Subject, images: ImageSet) -> Told:
+def _conditions(subject: Subject, images: ImageSet) -> Conditions:
     condition = subject.generator.condition
     if condition == "label":
         labels = subject.trained_on.labels
         codes = [labels.index(label) for label in images.records["label"]]
-        return Told(labels=torch.tensor(codes, dtype=torch.int64))
+        return Conditions(labels=torch.tensor(codes, dtype=torch.int64))
     if condition == "mask":
         assert images.masks is not None
         values = np.arange(1 + len(subject.trained_on.mask_classes))[:, None, None]
         planes = np.asarray(images.masks)[:, None] == values
-        return Told(planes=torch.from_numpy(planes.astype(np.float32) * 2 - 1))
-    return Told()
+        return Conditions(planes=torch.from_numpy(planes.astype(np.float32) * 2 - 1))
+    return Conditions()
 
 
 def _check_form(subject: Subject, real: ImageSet) -> None:

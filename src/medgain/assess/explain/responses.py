@@ -63,7 +63,7 @@ def measure(subject: Subject, pool: Pool) -> Measured:
         rows = slice(start, min(start + BATCH, len(pool)))
         images = pool.at(rows).to(subject.device).requires_grad_(True)
         with watching(modules) as outputs, Rectifiers("plain"):
-            score = subject.score(images, pool.told.at(rows))
+            score = subject.score(images, pool.conditions.at(rows))
         slopes = torch.autograd.grad(score.sum(), list(outputs.values()), allow_unused=True)
         used = {  # what leads elsewhere, to classes for instance, is left out
             name: (output.detach(), slope)
@@ -87,7 +87,7 @@ def contributions(real: Responses, synthetic: Responses) -> Floats:
     return gained
 
 
-def told_apart(real: Floats, synthetic: Floats) -> float:
+def auroc_of_scores(real: Floats, synthetic: Floats) -> float:
     """Return how often a real image's score is above a synthetic one's (AUROC); ties are half."""
     above = (real[:, None] > synthetic).mean() + (real[:, None] == synthetic).mean() / 2
     return float(above)

@@ -7,7 +7,6 @@ most are found, with guided gradients.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,54 +17,43 @@ from numpy.typing import NDArray
 from medgain.assess.explain.pools import real_pool, synthetic_pool, wanted_labels
 from medgain.assess.explain.responses import (
     Measured,
+    auroc_of_scores,
     contributions,
     measure,
-    told_apart,
+)
+from medgain.assess.explain.result import (
+    EXPLAIN_FILE,
+    ByOrigin,
+    DiscriminatorResult,
+    DiscriminatorScores,
+    ExplainedSet,
+    ExplainRequest,
+    ExplainResult,
+    FilterResult,
+    LayerResult,
 )
 from medgain.assess.explain.subject import Layer, Subject, subjects
 from medgain.assess.explain.tiles import Tiles
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import ConfigError, DataError
-from medgain.runtime.files import atomic_folder, write_json
+from medgain.runtime.files import atomic_folder
 from medgain.runtime.progress import progress
+from medgain.runtime.records import write_record
 from medgain.runtime.version import __version__
 
-RESULT_NAME = "explain.json"
-PICTURES_NAME = "explain.npz"
-FORMAT_VERSION = 1
-Block = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked for.
-
-    Attributes:
-        layers: numbers of convolutions, from 1 in the order in which they run; () for all but
-            those of 1 × 1, None for every one.
-        filters: how many of each layer.
-        split: part of the real images, see `training_part`.
-        limit: how many real, and as many synthetic images at most.
-        seed: of the images that are drawn.
-    """
-
-    layers: tuple[int, ...] | None = ()
-    filters: int = 4
-    split: str | None = None
-    limit: int = 400
-    seed: int = 0
+PICTURES_FILE = "explain.npz"
 
 
 def explain(
     run: Path,
     images: ImageSet | None,
     out: Path,
-    request: Request | None = None,
+    request: ExplainRequest | None = None,
     *,
     device: torch.device | None = None,
     overwrite: bool = False,
     quiet: bool = True,
-) -> Block:
+) -> ExplainResult:
     """Write what the discriminators of `run` look at to the folder `out`, and return it.
 
     Args:
@@ -77,7 +65,7 @@ def explain(
         DataError: there is no discriminator in `run`, or the images don't suit it.
         ConfigError: a layer or a number that there is not.
     """
-    request = request or Request()
+    request = request or ExplainRequest()
     if request.filters < 1 or request.limit < 2:
         raise ConfigError(
             f"filters is {request.filters} and limit {request.limit}",
@@ -100,27 +88,22 @@ def explain(
             parts.append(part)
             pictures |= {f"{number}/{name}": array for name, array in own.items()}
             advance(1, subject.label)
-        result = {
-            "format_version": FORMAT_VERSION,
-            "medgain": __version__,
-            "run": str(Path(run).resolve().name),
-            "generator": found[0].generator.name,
-            "set": _about(images),
-            "request": {
-                "layers": request.layers if request.layers is None else list(request.layers),
-                "filters": request.filters,
-                "split": request.split,
-                "limit": request.limit,
-                "seed": request.seed,
-            },
-            "parts": parts,
-        }
-        write_json(folder / RESULT_NAME, result)
-        np.savez_compressed(folder / PICTURES_NAME, **pictures)  # type: ignore[arg-type]
+        result = ExplainResult(
+            medgain=__version__,
+            run=Path(run).resolve().name,
+            generator=found[0].generator.name,
+            set=_described(images),
+            request=request,
+            parts=parts,
+        )
+        write_record(folder / EXPLAIN_FILE, result)
+        np.savez_compressed(folder / PICTURES_FILE, allow_pickle=False, **pictures)
     return result
 
 
-def _part(subject: Subject, images: ImageSet, request: Request) -> tuple[Block, dict[str, Any]]:
+def _part(
+    subject: Subject, images: ImageSet, request: ExplainRequest
+) -> tuple[DiscriminatorResult, dict[str, NDArray[Any]]]:
     """Return what one discriminator looks at, and the pictures of it."""
     real, trained = real_pool(subject, images, request.split, request.limit, request.seed)
     synthetic = synthetic_pool(subject, real, request.seed)
@@ -131,28 +114,28 @@ def _part(subject: Subject, images: ImageSet, request: Request) -> tuple[Block, 
         for layer in chosen_layers(measured[0].layers, request.layers)
     ]
     scores = [one.scores for one in measured]
-    part = {
-        "label": subject.label,
-        "labels": [label for label in wanted_labels(subject) if label],
-        "real": real.about,
-        "synthetic": synthetic.about,
-        "trained_on_these": trained,
-        "trained_on": subject.trained_on.name,
-        "trained_kimg": subject.generator.trained_kimg,
-        "scores": {
-            "real": float(scores[0].mean()),
-            "synthetic": float(scores[1].mean()),
-            "difference": float(scores[0].mean() - scores[1].mean()),
-            "auroc": told_apart(*scores),
-        },
-        "layers_in_all": len(measured[0].layers),
-        "layers": layers,
-    }
+    part = DiscriminatorResult(
+        label=subject.label,
+        labels=[label for label in wanted_labels(subject) if label],
+        real=real.about,
+        synthetic=synthetic.about,
+        trained_on_these=trained,
+        trained_on=subject.trained_on.name,
+        trained_kimg=subject.generator.trained_kimg,
+        scores=DiscriminatorScores(
+            real=float(scores[0].mean()),
+            synthetic=float(scores[1].mean()),
+            difference=float(scores[0].mean() - scores[1].mean()),
+            auroc=auroc_of_scores(*scores),
+        ),
+        layers_in_all=len(measured[0].layers),
+        layers=layers,
+    )
     return part, tiles.arrays()
 
 
 def chosen_layers(layers: list[Layer], asked: tuple[int, ...] | None) -> list[Layer]:
-    """Return the layers asked for, as in `Request`.
+    """Return the layers asked for, as in `ExplainRequest`.
 
     Raises:
         ConfigError: there is no such layer.
@@ -170,7 +153,9 @@ def chosen_layers(layers: list[Layer], asked: tuple[int, ...] | None) -> list[La
     return [layer for layer in layers if layer.number in asked]
 
 
-def _layer(layer: Layer, measured: tuple[Measured, Measured], tiles: Tiles, count: int) -> Block:
+def _layer(
+    layer: Layer, measured: tuple[Measured, Measured], tiles: Tiles, count: int
+) -> LayerResult:
     """Return a layer with its strongest filters."""
     responses = [one.responses[layer.name] for one in measured]
     gained = contributions(*responses)
@@ -180,30 +165,30 @@ def _layer(layer: Layer, measured: tuple[Measured, Measured], tiles: Tiles, coun
     for channel in map(int, order[:count]):
         images, field_px = tiles.of_filter(layer, channel, measured)
         filters.append(
-            {
-                "filter": channel,
-                "contribution": float(gained[channel]),
-                "speaks_for": "real" if slopes[channel] >= 0 else "synthetic",
-                "at_edge": edge_share(responses[0].places[:, channel], layer.size_px),
-                "strongest_mean": {
-                    "real": float(responses[0].strongest[:, channel].mean()),
-                    "synthetic": float(responses[1].strongest[:, channel].mean()),
-                },
-                "field_px": field_px,
-                "images": images,
-            }
+            FilterResult(
+                filter=channel,
+                contribution=float(gained[channel]),
+                speaks_for="real" if slopes[channel] >= 0 else "synthetic",
+                at_edge=edge_share(responses[0].places[:, channel], layer.size_px),
+                strongest_mean=ByOrigin(
+                    real=float(responses[0].strongest[:, channel].mean()),
+                    synthetic=float(responses[1].strongest[:, channel].mean()),
+                ),
+                field_px=field_px,
+                images=images,
+            )
         )
-    return {
-        "number": layer.number,
-        "name": layer.name,
-        "kernel_px": layer.kernel_px,
-        "filters_in_all": layer.filters,
-        "size_px": list(layer.size_px),
-        "contribution": float(gained.sum()),
-        "helpful": int((gained > 0).sum()),
-        "half_from": half_from(gained),
-        "filters": filters,
-    }
+    return LayerResult(
+        number=layer.number,
+        name=layer.name,
+        kernel_px=layer.kernel_px,
+        filters_in_all=layer.filters,
+        size_px=layer.size_px,
+        contribution=float(gained.sum()),
+        helpful=int((gained > 0).sum()),
+        half_from=half_from(gained),
+        filters=filters,
+    )
 
 
 def half_from(gained: NDArray[np.float64]) -> int:
@@ -219,14 +204,13 @@ def edge_share(places: NDArray[np.int64], size_px: tuple[int, int]) -> float:
     return float(edge.mean())
 
 
-def _about(images: ImageSet) -> Block:
-    height, width = images.size_px
-    return {
-        "name": images.card.name,
-        "origin": images.card.origin,
-        "modality": images.card.modality,
-        "size_px": [height, width],
-        "channels": images.channels,
-        "groups_known": images.card.groups_known,
-        "group_rule": images.card.group_rule,
-    }
+def _described(images: ImageSet) -> ExplainedSet:
+    return ExplainedSet(
+        name=images.card.name,
+        origin=images.card.origin,
+        modality=images.card.modality,
+        size_px=images.size_px,
+        channels=images.channels,
+        groups_known=images.card.groups_known,
+        group_rule=images.card.group_rule,
+    )

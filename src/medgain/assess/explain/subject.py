@@ -27,16 +27,16 @@ SCORE = "the score"  # the layer that holds the score itself, of networks that e
 
 
 @dataclass(frozen=True)
-class Told:
+class Conditions:
     """What a discriminator is told beside images: (B,) class codes, (B, codes, H, W) planes."""
 
     labels: torch.Tensor | None = None
     planes: torch.Tensor | None = None
 
-    def at(self, rows: torch.Tensor | slice) -> Told:
+    def at(self, rows: torch.Tensor | slice) -> Conditions:
         """Return what belongs to some of the images."""
         labels = None if self.labels is None else self.labels[rows]
-        return Told(labels, None if self.planes is None else self.planes[rows])
+        return Conditions(labels, None if self.planes is None else self.planes[rows])
 
 
 @dataclass(frozen=True)
@@ -88,16 +88,20 @@ class Subject:
                 module.float()
         return other
 
-    def score(self, images: torch.Tensor, told: Told) -> torch.Tensor:
+    def score(self, images: torch.Tensor, conditions: Conditions) -> torch.Tensor:
         """Return scores (B,) of images (B, C, H, W) in [-1, 1], greater for real.
 
         A grid of scores of patches is averaged.
         """
         if isinstance(self.network, Growing):
             images = at_level(images, *self.network.level())
-        if told.planes is not None:
-            images = torch.cat([told.planes.to(images), images], 1)
-        inputs = (images,) if told.labels is None else (images, told.labels.to(images.device))
+        if conditions.planes is not None:
+            images = torch.cat([conditions.planes.to(images), images], 1)
+        inputs = (
+            (images,)
+            if conditions.labels is None
+            else (images, conditions.labels.to(images.device))
+        )
         scores = self.network(*inputs)
         if isinstance(scores, tuple):  # scores first, then features or classes
             scores = scores[0]

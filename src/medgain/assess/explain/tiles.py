@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from medgain.assess.explain.gradients import Box, boxes, gradients
 from medgain.assess.explain.pools import Pool
 from medgain.assess.explain.responses import Measured
-from medgain.assess.explain.subject import Layer, Subject, Told
+from medgain.assess.explain.result import FilterTile, Origin
+from medgain.assess.explain.subject import Conditions, Layer, Subject
 
 SHOWN = 3  # images of either kind
-Block = dict[str, Any]
 
 
 class Tiles:
@@ -22,16 +22,16 @@ class Tiles:
 
     def __init__(self, subject: Subject, real: Pool, synthetic: Pool) -> None:
         self.subject, self.exact = subject, subject.doubled()
-        self.pools = {"real": real, "synthetic": synthetic}
+        self.pools: dict[Origin, Pool] = {"real": real, "synthetic": synthetic}
         self.images: list[NDArray[Any]] = []
         self.gradients: list[NDArray[np.int8]] = []
 
     def of_filter(
         self, layer: Layer, channel: int, measured: tuple[Measured, Measured]
-    ) -> tuple[list[Block], list[int]]:
+    ) -> tuple[list[FilterTile], tuple[int, int]]:
         """Return the images that excite a filter most, and how far it sees (height, width)."""
-        found: list[Block] = []
-        field = [0, 0]
+        found: list[FilterTile] = []
+        height, width = 0, 0
         for (origin, pool), one in zip(self.pools.items(), measured, strict=True):
             responses = one.responses[layer.name]
             rows = strongest_rows(responses.strongest[:, channel], _groups(pool), SHOWN)
@@ -39,20 +39,20 @@ class Tiles:
             drawn, seen = self._traced(layer, channel, pool, rows, places)
             for position, row in enumerate(rows):
                 box = seen[position]
-                field = [max(field[0], box[2] - box[0]), max(field[1], box[3] - box[1])]
+                height, width = max(height, box[2] - box[0]), max(width, box[3] - box[1])
                 record = pool.images.records.iloc[row]
                 found.append(
-                    {
-                        "tile": self._keep(pool, row, drawn[position]),
-                        "origin": origin,
-                        "image_id": str(record["image_id"]),
-                        "label": str(record["label"]),
-                        "response": float(responses.strongest[row, channel]),
-                        "place": list(divmod(int(places[position]), layer.size_px[1])),
-                        "box": list(box),
-                    }
+                    FilterTile(
+                        tile=self._keep(pool, row, drawn[position]),
+                        origin=origin,
+                        image_id=str(record["image_id"]),
+                        label=str(record["label"]),
+                        response=float(responses.strongest[row, channel]),
+                        place=divmod(int(places[position]), layer.size_px[1]),
+                        box=box,
+                    )
                 )
-        return found, field
+        return found, (height, width)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the pictures: images (T, H, W, C), and gradients (T, H, W) of −127 to 127."""
@@ -62,17 +62,21 @@ class Tiles:
         self, layer: Layer, channel: int, pool: Pool, rows: list[int], places: torch.Tensor
     ) -> tuple[torch.Tensor, list[Box]]:
         """Return the guided gradients (B, H, W), and the boxes that the filter sees."""
-        told, subject, exact = pool.told.at(torch.tensor(rows)), self.subject, self.exact
+        conditions, subject, exact = (
+            pool.conditions.at(torch.tensor(rows)),
+            self.subject,
+            self.exact,
+        )
         images = pool.at(rows).to(subject.device)
         module = subject.watched()[layer.name]
         guided = gradients(
-            lambda x: subject.score(x, told), module, images, channel, places, "guided"
+            lambda x: subject.score(x, conditions), module, images, channel, places, "guided"
         )
         if not layer.kernel_px:  # the score sees everything
             whole = (0, 0, images.shape[2], images.shape[3])
             return guided.sum(1).cpu(), [whole] * len(rows)
         linear = gradients(
-            lambda x: exact.score(x, _doubled(told)),
+            lambda x: exact.score(x, _doubled(conditions)),
             exact.watched()[layer.name],
             torch.zeros_like(images, dtype=torch.float64),
             channel,
@@ -107,5 +111,7 @@ def _groups(pool: Pool) -> NDArray[Any]:
     return np.where(groups == "", ids, groups)
 
 
-def _doubled(told: Told) -> Told:
-    return Told(told.labels, None if told.planes is None else told.planes.double())
+def _doubled(conditions: Conditions) -> Conditions:
+    return Conditions(
+        conditions.labels, None if conditions.planes is None else conditions.planes.double()
+    )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from medgain.assess.explain.result import DiscriminatorResult
 from medgain.report.shared.pictures import Pixels, png, to_8bit
 
 Arrays = dict[str, NDArray[np.generic]]
-Block = dict[str, Any]
 Box = tuple[int, int, int, int]  # top, left, bottom, right
 _BUDGET_BYTES = 3_600_000
 _LADDER = ((99, 128), (99, 96), (99, 64), (2, 64), (1, 64), (1, 48))  # filters a layer, pixels
@@ -20,14 +21,38 @@ _OPAQUE = 0.85  # at most, so that the image is seen below
 _WHOLE = 0.98  # of height and width: a box as large as that needs no line
 
 
-def tile_pictures(parts: list[Block], arrays: Arrays) -> tuple[dict[tuple[int, int], Block], int]:
+@dataclass(frozen=True)
+class Outline:
+    """Where a box is, in per cent of what it is within."""
+
+    top: str
+    left: str
+    height: str
+    width: str
+
+
+@dataclass(frozen=True)
+class TilePictures:
+    """An image whole, and enlarged near the place with gradients, as data URIs; where the box is.
+
+    A box is None where it fills the picture.
+    """
+
+    image: str
+    near: str
+    box: Outline | None
+    near_box: Outline | None
+
+
+def tile_pictures(
+    parts: list[DiscriminatorResult], arrays: Arrays
+) -> tuple[dict[tuple[int, int], TilePictures], int]:
     """Return the pictures of each (part, tile), as large as the page has room for.
 
     Returns:
-        A block for each tile: data URIs of the `image` and of what is `near` the place, with
-        gradients, and where the box is in either; and how many filters of a layer have pictures.
+        The pictures of each tile, and how many filters of a layer have pictures.
     """
-    found: dict[tuple[int, int], Block] = {}
+    found: dict[tuple[int, int], TilePictures] = {}
     for filters, tile_px in _LADDER:
         found = {}
         for number, part in enumerate(parts):
@@ -35,14 +60,14 @@ def tile_pictures(parts: list[Block], arrays: Arrays) -> tuple[dict[tuple[int, i
                 continue
             (images,) = to_8bit(arrays[f"{number}/images"])
             gradients = np.asarray(arrays[f"{number}/gradients"], np.float32) / 127
-            for layer in part["layers"]:
-                for tile in (t for f in layer["filters"][:filters] for t in f["images"]):
-                    place = int(tile["tile"])
+            for layer in part.layers:
+                for tile in (t for f in layer.filters[:filters] for t in f.images):
+                    place = tile.tile
                     if place < min(len(images), len(gradients)):
                         found[number, place] = _views(
-                            images[place], gradients[place], _box(tile), tile_px
+                            images[place], gradients[place], tile.box, tile_px
                         )
-        if sum(len(one["image"]) + len(one["near"]) for one in found.values()) <= _BUDGET_BYTES:
+        if sum(len(one.image) + len(one.near) for one in found.values()) <= _BUDGET_BYTES:
             return found, filters
     return found, _LADDER[-1][0]
 
@@ -67,35 +92,31 @@ def window(box: Box, size_px: tuple[int, int]) -> Box:
     return top, left, top + side, left + side
 
 
-def _views(image: Pixels, gradient: NDArray[np.floating[Any]], box: Box, tile_px: int) -> Block:
+def _views(
+    image: Pixels, gradient: NDArray[np.floating[Any]], box: Box, tile_px: int
+) -> TilePictures:
     height, width = image.shape[:2]
     top, left, bottom, right = near = window(box, (height, width))
     part = slice(top, bottom), slice(left, right)
-    return {
-        "image": _picture(image, tile_px),
-        "near": _picture(overlay(image[part], gradient[part]), tile_px),
-        "box": _outline(box, (0, 0, height, width)),
-        "near_box": _outline(box, near),
-    }
+    return TilePictures(
+        image=_picture(image, tile_px),
+        near=_picture(overlay(image[part], gradient[part]), tile_px),
+        box=_outline(box, (0, 0, height, width)),
+        near_box=_outline(box, near),
+    )
 
 
-def _outline(box: Box, within: Box) -> dict[str, str] | None:
+def _outline(box: Box, within: Box) -> Outline | None:
     """Return where a box is, in per cent of what it is within; None where it fills that."""
     height, width = within[2] - within[0], within[3] - within[1]
     if box[2] - box[0] >= _WHOLE * height and box[3] - box[1] >= _WHOLE * width:
         return None
-    place = {
-        "top": (box[0] - within[0]) / height,
-        "left": (box[1] - within[1]) / width,
-        "height": (box[2] - box[0]) / height,
-        "width": (box[3] - box[1]) / width,
-    }
-    return {key: f"{100 * value:.2f}%" for key, value in place.items()}
-
-
-def _box(tile: Block) -> Box:
-    top, left, bottom, right = map(int, tile["box"])
-    return top, left, bottom, right
+    return Outline(
+        top=f"{100 * (box[0] - within[0]) / height:.2f}%",
+        left=f"{100 * (box[1] - within[1]) / width:.2f}%",
+        height=f"{100 * (box[2] - box[0]) / height:.2f}%",
+        width=f"{100 * (box[3] - box[1]) / width:.2f}%",
+    )
 
 
 def _picture(image: Pixels, tile_px: int) -> str:
