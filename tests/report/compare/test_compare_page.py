@@ -215,3 +215,24 @@ def test_the_table_fits_the_terminal(width, encoding):
     assert shown == ["copy", "r3gan", "stylegan2", "dcgan"]
     if width >= 80:
         assert "51.2" in text and "10.0" in text and "1,234" in text
+
+
+def test_a_further_registered_metric_has_its_column_in_page_and_table(tmp_path):
+    whole = result()
+    further = {
+        **find_metric("density").described(),
+        "name": "odds",
+        "label": "odds",
+        "head": "odds",
+    }
+    whole["metrics"] = [*whole["metrics"], further | {"higher_is_better": False}]
+    for row in [*whole["rows"], whole["training_images"]]:
+        for block in row.get("features", []):
+            block["scopes"][0]["scores"]["odds"] = score(0.123)
+    (tmp_path / RESULTS_NAME).write_text(json.dumps(whole))
+    text = write_compare_page(tmp_path).read_text("utf-8")
+    assert 'odds&#8239;<span aria-hidden="true">↓</span>' in text
+    assert text.count('<td data-label="odds"><span><b>0.123</b>') == 5
+    console = Console(width=100, file=io.StringIO())
+    console.print(ComparisonTable(whole))
+    assert "odds" in console.file.getvalue() and "0.123" in console.file.getvalue()

@@ -7,7 +7,7 @@ from typing import Any
 
 from medgain.assess.compare.run import RESULTS_NAME, SHEETS_NAME
 from medgain.assess.compare.wording import budget_words
-from medgain.report.compare.rows import SHOWN, cost_rows, scopes
+from medgain.report.compare.rows import cost_rows, scopes, shown_metrics
 from medgain.report.shared.folder_page import FolderPage
 from medgain.report.shared.pictures import fit_sheets, load_arrays, to_8bit
 from medgain.report.shared.wording import count, plural
@@ -58,7 +58,7 @@ def content(result: Block, folder: Path) -> Block:
         "views": scopes(result),
         "costs": cost_rows(result),
         "sheets": sheets(result, folder),
-        "metrics": [metric for metric in result["metrics"] if metric["name"] in SHOWN],
+        "metrics": shown_metrics(result),
         "splits": result["splits"],
         "facts": facts(result),
     }

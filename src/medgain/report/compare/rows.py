@@ -15,7 +15,9 @@ from medgain.report.shared.wording import NONE, count, number, seconds
 
 Block = dict[str, Any]
 TRAINING_IMAGES = "training images"
-SHOWN = ("kd", "density", "coverage")
+RANKED_BY = "kd"
+# what these say, KD, density and coverage say already; they stand in results.json
+LEFT_OUT = ("frechet", "improved_precision", "improved_recall")
 _HEIGHT = 24
 _EDGE = 3.0
 _Z = 1.96
@@ -83,6 +85,12 @@ def ruler(scale: DistanceScale) -> Markup:
     )
 
 
+def shown_metrics(result: Block) -> list[Block]:
+    """Return the registered metrics that have a column: KD, then every other not left out."""
+    known = [metric for metric in result["metrics"] if metric["name"] not in LEFT_OUT]
+    return sorted(known, key=lambda metric: metric["name"] != RANKED_BY)
+
+
 def score_rows(result: Block, feature: int = 0, label: str | None = None) -> Block:
     """Return the table of one extractor and scope: rows, ruler, N, the null.
 
@@ -102,8 +110,7 @@ def score_rows(result: Block, feature: int = 0, label: str | None = None) -> Blo
     null = [
         (metric["label"], f"{figure(score['null'], score['null_sd'])}"
          f" ± {figure(score['null_sd'], score['null_sd'])}")
-        for metric in result["metrics"]
-        if metric["name"] in SHOWN
+        for metric in shown_metrics(result)
         for score in [first["scores"][metric["name"]]]
     ]  # fmt: skip
     controls = {row["model"] for row in result["rows"] if row.get("control")}
@@ -113,9 +120,16 @@ def score_rows(result: Block, feature: int = 0, label: str | None = None) -> Blo
         if scores is None:
             continue
         row: Block = {"name": name, "reference": name == TRAINING_IMAGES or name in controls}
-        row |= {key: score_words(scores[key]) for key in SHOWN}
+        row["kd"] = score_words(scores[RANKED_BY])
+        row["others"] = [score_words(scores[one["name"]]) for one in shown_metrics(result)[1:]]
         rows.append(row | {"strip": distance_strip(scores["kd"], scale)})
-    return {"rows": rows, "ruler": ruler(scale), "n": count(first["n"]), "null": null}
+    return {
+        "rows": rows,
+        "others": shown_metrics(result)[1:],
+        "ruler": ruler(scale),
+        "n": count(first["n"]),
+        "null": null,
+    }
 
 
 def scopes(result: Block) -> list[Block]:

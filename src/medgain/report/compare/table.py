@@ -10,12 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from medgain.assess.compare.wording import budget_words
-from medgain.report.compare.rows import cost_rows, score_rows
+from medgain.report.compare.rows import cost_rows, score_rows, shown_metrics
 from medgain.report.shared.wording import NONE, as_ascii, count
 
 Block = dict[str, Any]
-_HEADS = ("generator", "KD", "95 % interval", "density", "coverage", "kimg", "min", "MiB")
-_NARROW = ("generator", "KD", "density", "coverage", "kimg")
 
 
 class ComparisonTable:
@@ -31,7 +29,10 @@ class ComparisonTable:
             f"{about['name']}: {count(about['train'])} training images,"
             f" {budget_words(self.result['protocol'])} each"
         )
-        heads = _HEADS if options.max_width >= 72 else _NARROW
+        others = [metric["head"] for metric in shown_metrics(self.result)[1:]]
+        heads = ["generator", "KD", "95 % interval", *others, "kimg", "min", "MiB"]
+        if options.max_width < 72:
+            heads = ["generator", "KD", *others, "kimg"]
         table = Table(
             title=Text(as_ascii(title) if plain else title, style="bold"),
             title_justify="left",
@@ -52,11 +53,13 @@ class ComparisonTable:
 
     def _rows(self) -> list[dict[str, str]]:
         costs = {row["model"]: row.get("cost") for row in self.result["rows"]}
+        others = shown_metrics(self.result)[1:]
         rows = []
         for row in score_rows(self.result)["rows"]:
             cells = {"generator": row["name"]}
             cells["KD"], cells["95 % interval"] = row["kd"]
-            cells |= {key: row[key][0] for key in ("density", "coverage")}
+            for metric, (value, _) in zip(others, row["others"], strict=True):
+                cells[metric["head"]] = value
             cost = costs.get(row["name"])
             if cost:
                 cells["kimg"] = f"{cost['images_seen'] / 1000:.1f}"
