@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from medgain.augment.policy import Policy as Policy
     from medgain.imageset.imageset import Card as Card
     from medgain.imageset.imageset import ImageSet as ImageSet
-    from medgain.importing import import_images as import_images
+    from medgain.importing.run import import_images as import_images
     from medgain.study import Study as Study
 
 
@@ -23,7 +23,7 @@ _PUBLIC = {
     "Card": "medgain.imageset.imageset",
     "Study": "medgain.study",
     "Policy": "medgain.augment.policy",
-    "import_images": "medgain.importing",
+    "import_images": "medgain.importing.run",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]
 

@@ -380,7 +380,7 @@ def test_thresholds_are_heeded(skin, tmp_path):
 
 
 def test_real_skin_has_few_copies_and_no_blank_image(medgain_data, tmp_path):
-    from medgain.importing import import_images
+    from medgain.importing.run import import_images
 
     import_images(
         medgain_data / "skin", tmp_path / "set", size_px=64, table="metadata.csv",

@@ -12,7 +12,10 @@ from typer.testing import CliRunner
 
 from medgain.cli import data
 from medgain.imageset.imageset import ImageSet
+from medgain.importing.options import ImportOptions
+from medgain.importing.run import import_images
 from medgain.runtime.errors import ConfigError, DataError
+from medgain.runtime.options import declared_options
 from volume_files import write_nifti
 
 app = typer.Typer()
@@ -67,3 +70,21 @@ def test_the_default_window_is_said(case: Path, tmp_path: Path) -> None:
     printed = " ".join(run("import", case, tmp_path / "set").split())
     assert "window 0 to 400 HU, the default for CT in 8 bit (abdomen)" in printed
     assert "--depth 16" in printed
+
+
+def test_every_option_reaches_the_card_from_the_command_and_from_python(
+    case: Path, tmp_path: Path
+) -> None:
+    run("import", case, tmp_path / "a/set", "--window", "-160,240", "--slices", "foreground",
+        "--size", "8", "--fit", "crop", "--mask-classes", "kidney,tumour")  # fmt: skip
+    options = ImportOptions(slices="foreground", size_px=8, fit="crop")
+    made = import_images(
+        case, tmp_path / "b/set", options, window=(-160, 240), mask_classes=["kidney", "tumour"]
+    )
+    steps = [ImageSet.open(tmp_path / name / "set").card.history[-1] for name in "ab"]
+    assert steps[0] == steps[1]
+    assert made.fingerprint() == ImageSet.open(tmp_path / "a/set").fingerprint()
+    written = {declared.name for declared in declared_options(ImportOptions)}
+    assert written - set(steps[0]) == {"workers", "overwrite"}
+    assert steps[0]["mask_classes"] == ["kidney", "tumour"]
+    assert steps[0]["layout"] == "nifti"

@@ -186,7 +186,7 @@ def test_merging_makes_duplicates_one_group() -> None:
 
 
 def test_real_x_rays_planted_leaks_are_all_named(medgain_data: Path, tmp_path: Path) -> None:
-    from medgain.importing import import_images
+    from medgain.importing.run import import_images
 
     source = medgain_data / "chestxray"
     root = tmp_path / "chestxray"

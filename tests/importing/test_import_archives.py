@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from medgain.importing import import_images
+from medgain.importing.run import import_images
 
 
 def write_images(folder, names):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from medgain.files.placement import Placement
 from medgain.imageset.imageset import ImageSet, content_hash
-from medgain.importing import import_images
+from medgain.importing.run import import_images
 from medgain.runtime.errors import ConfigError, DataError
 
 

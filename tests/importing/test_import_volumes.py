@@ -11,7 +11,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from medgain.imageset.imageset import ImageSet
-from medgain.importing import import_images
+from medgain.importing.run import import_images
 from medgain.runtime.errors import ConfigError, DataError
 from volume_files import dicom_dataset, write_dicom, write_enhanced, write_nifti, write_series
 

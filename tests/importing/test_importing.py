@@ -14,11 +14,10 @@ import pytest
 from PIL import Image
 
 from medgain.imageset.imageset import ImageSet, content_hash
-from medgain.importing import import_images
 from medgain.importing import store as store_module
 from medgain.importing.layouts import LAYOUTS
-from medgain.importing.layouts.base import ImportOptions
-from medgain.importing.run import list_images
+from medgain.importing.options import ImportOptions
+from medgain.importing.run import import_images, list_images
 from medgain.runtime.errors import ConfigError, DataError, MedgainError
 
 
@@ -445,7 +444,7 @@ def test_wrong_options_are_named(
 @pytest.mark.parametrize("name", LAYOUTS.names())
 def test_every_layout_lists_sorted_images_or_says_why_not(name: str, folders: Path) -> None:
     try:
-        listing = list_images(folders, ImportOptions(), name)
+        listing = list_images(folders, ImportOptions(layout=name))
     except DataError as error:
         assert error.remedy
         return

@@ -1,11 +1,15 @@
-"""Where an image lies in the square that stores it: for masks, and for the way back."""
+"""Where an image lies in the square that stores it: for masks, and for the way back.
+
+NumPy is loaded on use: the command line reads `Fit` for its help.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 Fit = Literal["pad", "crop", "stretch"]
 
@@ -88,6 +92,8 @@ def _moved(
     shape: tuple[int, int],
 ) -> np.ndarray:
     """Sample box `source` of `mask` at the pixel centres of box `target` of a new array."""
+    import numpy as np
+
     if source == target and mask.shape == shape:
         return mask
     moved = np.zeros(shape, mask.dtype)
@@ -100,4 +106,6 @@ def _moved(
 
 def _nearest(old: int, new: int) -> np.ndarray:
     """Return which of `old` pixels holds the centre of each of `new` ones on the same length."""
+    import numpy as np
+
     return (2 * np.arange(new) + 1) * old // (2 * new)

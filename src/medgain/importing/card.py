@@ -12,7 +12,8 @@ import pandas as pd
 from medgain.files.masks import class_names
 from medgain.files.window import common_intensity, describe_scaling
 from medgain.imageset.imageset import Card, positive_class
-from medgain.importing.layouts.base import UNKNOWN_GROUPS, ImportOptions, Listing
+from medgain.importing.layouts.base import UNKNOWN_GROUPS, Listing
+from medgain.importing.options import ImportOptions
 from medgain.importing.read import Read
 from medgain.runtime.errors import ConfigError, DataError, suggest
 
@@ -40,26 +41,6 @@ def unreadable_error(
     return DataError(f"{count} in {source} {verb}:\n" + "\n".join(lines), remedy)
 
 
-def history(
-    listing: Listing,
-    options: ImportOptions,
-    source: Path,
-    unreadable: list[tuple[str, str]],
-) -> dict[str, Any]:
-    """Return what the card's history says of this import."""
-    return {
-        "source": str(source),
-        "layout": listing.layout,
-        "size_px": options.size_px,
-        "fit": options.fit,
-        "colour": options.colour,
-        "depth": options.depth,
-        "group_pattern": options.group_pattern,
-        "strict_groups": options.strict_groups,
-        "unreadable": [{"file": name, "reason": reason} for name, reason in unreadable],
-    }
-
-
 def finish_card(
     card: Card,
     listing: Listing,
@@ -72,9 +53,10 @@ def finish_card(
 ) -> Card:
     """Return the card with all that is known only once everything was read.
 
-    Its history's step says what a new file needs to be brought to the same form: `size_px`,
-    `fit`, `colour`, `bits`, `channels`, `window` (low and high in the unit of `intensity`, or
-    null), `window_rule` (see `Scaling`) and `intensity`.
+    Its history's step holds the options of the import, the layout that was found, and what a
+    new file needs to be brought to the same form: `size_px`, `fit`, `colour`, `bits`,
+    `channels`, `window` (low and high in the unit of `intensity`, or null), `window_rule` (see
+    `Scaling`) and `intensity`.
     """
     scalings = [read.scaling for read in kept if read.scaling is not None]
     windows = {scaling.window for scaling in scalings}
@@ -87,14 +69,11 @@ def finish_card(
         highest = max(images_with, default=0)
         classes = class_names(options.mask_classes, listing.mask_classes, highest)
         notes += _mask_notes(classes, images_with, kept, options, listing)
-    step = history(listing, options, source, unreadable)
-    step |= {
-        "images": options.images,
-        "masks": options.masks,
-        "mask_values": list(options.mask_values),
-        "slices": options.slices,
-        "slice_every": options.slice_every,
-        "series": options.series,
+    step = {
+        "source": str(source),
+        **options.recorded(),
+        "layout": listing.layout,
+        "unreadable": [{"file": name, "reason": reason} for name, reason in unreadable],
         "bits": 8 * images.dtype.itemsize,
         "channels": int(images.shape[3]),
         "window": _window(windows),
@@ -182,10 +161,9 @@ def _stem(relative: str) -> str:
     return relative.rsplit(".", 1)[0] if "." in relative.rsplit("/", 1)[-1] else relative
 
 
-def make_card(
-    listing: Listing, name: str, positive: str | None, modality: str, licence: str
-) -> Card:
-    """Return the card of what `listing` holds."""
+def make_card(listing: Listing, options: ImportOptions, out: Path) -> Card:
+    """Return the card of what `listing` holds, for the set `out`."""
+    positive = options.positive
     classes = sorted({item.label for item in listing.items if item.label})
     if positive is not None and positive not in classes:
         raise ConfigError(f"--positive {positive!r} is no class", suggest(positive, classes))
@@ -195,11 +173,11 @@ def make_card(
     if len(classes) == 1:
         notes.append(f"one class only ('{classes[0]}'): no classifier can be trained on this set")
     return Card(
-        name=name,
-        modality=modality,
+        name=options.name or out.name,
+        modality=options.modality if options.modality != "unknown" else listing.modality,
         classes=classes,
         positive=positive or (positive_class(classes) if len(classes) == 2 else None),
-        licence=licence,
+        licence=options.licence,
         groups_known=listing.groups_known,
         group_rule=listing.group_rule,
         notes=notes,

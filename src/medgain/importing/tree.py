@@ -13,6 +13,16 @@ from medgain.runtime.errors import DataError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx")
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
 MASK_FOLDERS = ("masks", "mask", "2d_masks", "segmentations", "segmentation", "annotations")
 _JUNK_FOLDERS = ("__MACOSX",)
 _JUNK_FILES = ("thumbs.db", "desktop.ini")

@@ -11,7 +11,8 @@ import numpy as np
 
 from medgain.imageset.imageset import Card, ImageSet
 from medgain.importing.card import finish_card, make_records, unreadable_error
-from medgain.importing.layouts.base import ImportOptions, Item, Listing
+from medgain.importing.layouts.base import Item, Listing
+from medgain.importing.options import ImportOptions
 from medgain.importing.read import Read
 from medgain.importing.store import ImageStore, MaskStore
 from medgain.importing.worker import read_all
@@ -51,9 +52,6 @@ def write_set(
     card: Card,
     source: Path,
     out: Path,
-    workers: int | None,
-    skip_unreadable: bool,
-    overwrite: bool,
 ) -> ImageSet:
     """Read all items of `listing` and write the image set `out`, whole or not at all.
 
@@ -63,7 +61,7 @@ def write_set(
     kept, unreadable = _Kept(), list(listing.missing)
     names = options.mask_classes or listing.mask_classes
     masked = any(item.mask or (item.volume and item.volume.masks) for item in listing.items)
-    with atomic_folder(out, overwrite=overwrite) as folder:
+    with atomic_folder(out, overwrite=options.overwrite) as folder:
         with ExitStack() as stack:
             if any(item.volume for item in listing.items):
                 stack.enter_context(warnings.catch_warnings())
@@ -71,17 +69,17 @@ def write_set(
             store = stack.enter_context(ImageStore(folder / "images.npy"))
             masks = stack.enter_context(MaskStore(folder / "masks.npy")) if masked else None
             advance = stack.enter_context(progress(f"importing {card.name}", len(listing.items)))
-            for reads in read_all(listing.items, options, workers, names):
+            for reads in read_all(listing.items, options, names):
                 for read in reads:
                     if read.pixels is None:
                         unreadable.append((_named(read.item), read.reason))
-                    elif skip_unreadable or not unreadable:
+                    elif options.skip_unreadable or not unreadable:
                         store.append(read.pixels, read.source or read.item.relative)
                         if masks is not None and read.mask is not None:
                             masks.append(read.mask)
                         kept.add(read)
                 advance(1, f"{len(unreadable)} unreadable" if unreadable else "")
-            if unreadable and not skip_unreadable:
+            if unreadable and not options.skip_unreadable:
                 raise unreadable_error(unreadable, source)
             if not kept.reads:
                 raise _nothing_kept(unreadable, options, source)

@@ -16,9 +16,11 @@ import re
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from medgain.importing.grouping import apply_group_pattern
 from medgain.importing.layouts import LAYOUTS
-from medgain.importing.layouts.base import ImportOptions, Item, Listing, apply_group_pattern
+from medgain.importing.layouts.base import Item, Listing
 from medgain.importing.layouts.class_folders import list_class_folders
+from medgain.importing.options import ImportOptions
 from medgain.importing.tree import Tree
 from medgain.runtime.errors import DataError
 

@@ -14,16 +14,11 @@ from medgain.files.dicom_series import (
     read_header,
 )
 from medgain.files.errors import UnreadableImageError
+from medgain.importing.grouping import apply_group_pattern
 from medgain.importing.layouts import LAYOUTS
-from medgain.importing.layouts.base import (
-    SPLIT_NAMES,
-    ImportOptions,
-    Item,
-    Listing,
-    VolumeFiles,
-    apply_group_pattern,
-)
-from medgain.importing.tree import Tree
+from medgain.importing.layouts.base import Item, Listing, VolumeFiles
+from medgain.importing.options import ImportOptions
+from medgain.importing.tree import SPLIT_NAMES, Tree
 from medgain.runtime.errors import DataError
 
 _ONE_SERIES = "keep one series per folder, or pass --series UID (one) or --series all"

@@ -6,17 +6,12 @@ import re
 from pathlib import PurePosixPath
 
 from medgain.files.dicom_series import Header
+from medgain.importing.grouping import apply_group_pattern
 from medgain.importing.layouts import LAYOUTS
-from medgain.importing.layouts.base import (
-    SPLIT_NAMES,
-    ImportOptions,
-    Item,
-    Listing,
-    VolumeFiles,
-    apply_group_pattern,
-)
+from medgain.importing.layouts.base import Item, Listing, VolumeFiles
 from medgain.importing.layouts.dicom import folder_series, one_modality, read_headers
-from medgain.importing.tree import Tree
+from medgain.importing.options import ImportOptions
+from medgain.importing.tree import SPLIT_NAMES, Tree
 from medgain.runtime.errors import DataError
 
 _DICOM_FOLDERS = ("dicom", "dicoms", "images")

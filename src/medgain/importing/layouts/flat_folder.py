@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from medgain.importing.grouping import apply_group_pattern
 from medgain.importing.layouts import LAYOUTS
-from medgain.importing.layouts.base import ImportOptions, Item, Listing, apply_group_pattern
+from medgain.importing.layouts.base import Item, Listing
+from medgain.importing.options import ImportOptions
 from medgain.importing.tree import Tree
 
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+from medgain.importing.grouping import apply_group_pattern
 from medgain.importing.layouts import LAYOUTS
-from medgain.importing.layouts.base import (
-    SPLIT_NAMES,
-    ImportOptions,
-    Item,
-    Listing,
-    VolumeFiles,
-    apply_group_pattern,
-)
-from medgain.importing.tree import Tree
+from medgain.importing.layouts.base import Item, Listing, VolumeFiles
+from medgain.importing.options import ImportOptions
+from medgain.importing.tree import SPLIT_NAMES, Tree
 from medgain.runtime.errors import DataError
 
 _IMAGE_NAMES = ("imaging", "image", "img", "ct", "volume", "scan")

@@ -6,16 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from medgain.importing.grouping import apply_group_pattern
 from medgain.importing.layouts import LAYOUTS
-from medgain.importing.layouts.base import (
-    SPLIT_NAMES,
-    ImportOptions,
-    Item,
-    Listing,
-    apply_group_pattern,
-)
+from medgain.importing.layouts.base import Item, Listing
 from medgain.importing.layouts.table import Table
-from medgain.importing.tree import Tree
+from medgain.importing.options import ImportOptions
+from medgain.importing.tree import SPLIT_NAMES, Tree
 from medgain.runtime.errors import DataError
 
 USUAL_FOLDERS = (("images", "masks"), ("image", "mask"), ("2d_images", "2d_masks"))

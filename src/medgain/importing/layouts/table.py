@@ -7,16 +7,11 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from medgain.imageset.imageset import COLUMNS
+from medgain.importing.grouping import apply_group_pattern
 from medgain.importing.layouts import LAYOUTS
-from medgain.importing.layouts.base import (
-    SPLIT_NAMES,
-    UNKNOWN_GROUPS,
-    ImportOptions,
-    Item,
-    Listing,
-    apply_group_pattern,
-)
-from medgain.importing.tree import TABLE_SUFFIXES, Tree
+from medgain.importing.layouts.base import UNKNOWN_GROUPS, Item, Listing
+from medgain.importing.options import ImportOptions
+from medgain.importing.tree import SPLIT_NAMES, TABLE_SUFFIXES, Tree
 from medgain.runtime.errors import DataError, suggest
 
 # usual names of each column, the likeliest first; compared in lower case, "_" for " " and "-"
