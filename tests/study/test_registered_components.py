@@ -370,6 +370,12 @@ def test_it_stands_on_the_page_of_masks(segmented):
     assert any(row[heads.index("area error (px²) ↓")].startswith(f"{mean:.2f} ±") for row in shown)
     assert "area error (px²) (less is better)" in words(text)
     assert "kidney error of the area" in words(text)
+    # case by case: the mean over a patient's images and over both cells, beside the Dice
+    assert "kidney : Dice, beneath it area error (px²) · IoU" in words(text)
+    patients = np.mean([v.reshape(4, 2).mean(axis=1) for v in area_by_hand(segmented, "fcn", 1)], 0)
+    shown = " ".join(cell for row in table for cell in row)
+    for value in patients:
+        assert f" {value:.2f} · 0." in shown
 
 
 def test_a_made_up_fidelity_metric_is_in_the_score_and_on_its_page(made_up, tmp_path):

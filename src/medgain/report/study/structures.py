@@ -13,7 +13,7 @@ from medgain.report.shared.wording import NONE, count, interval, number, plural,
 from medgain.report.study.frame import Block, Frame
 from medgain.report.study.slices import colour
 
-CASE_METRICS = ("dice", "iou", "hd95_mm", "hd95")  # in a case's cell; one distance is enough
+CASE_METRICS = ("dice", "iou", "hd95_mm", "hd95")  # in a case's cell, beside the primary one
 _ROWS = (40, 12)  # cases in the first table, and in those that are folded
 
 
@@ -168,14 +168,15 @@ def case_tables(frame: Frame) -> list[Block]:
 def _case_table(
     frame: Frame, view: tuple[str, float], name: str, code: int, most: int
 ) -> Block | None:
+    primary = split_metric(frame.files.metric)[0]
     found = {
         metric: table
-        for metric in CASE_METRICS
+        for metric in dict.fromkeys((CASE_METRICS[0], primary, *CASE_METRICS[1:]))
         if (table := case_scores(frame, view, f"{metric}[{name}]")) is not None
     }
     if "dice" not in found:
         return None
-    if "hd95_mm" in found:
+    if "hd95_mm" in found and primary != "hd95":  # one distance is enough
         found.pop("hd95", None)
     leading = found["dice"]
     arms = [str(arm) for arm in leading.columns]
