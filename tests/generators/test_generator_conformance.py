@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -449,6 +451,17 @@ def test_every_setting_is_described_and_unknown_ones_refused(name):
 def test_registry_entries_have_a_summary_and_a_source():
     for entry in GENERATORS:
         assert entry.summary and entry.source
+
+
+PAPERS = [entry.name for entry in GENERATORS if re.search(r"\b(19|20)\d\d\b", entry.source)]
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_what_differs_from_the_paper_is_said_and_whether_it_was_measured(name):
+    text = inspect.getdoc(inspect.getmodule(GENERATORS.get(name)))
+    last = text.split("\n\n")[-1]
+    assert last.startswith("Departures from the paper: "), "the module's last paragraph"
+    assert re.search(r"[Mm]easured", last)
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if GENERATORS.get(n).trains])

@@ -2,6 +2,12 @@
 
 Zhu, Park, Isola and Efros 2017, Unpaired Image-to-Image Translation using Cycle-Consistent
 Adversarial Networks (arXiv:1703.10593).
+
+Departures from the paper: The discriminators see all images through `diffaugment`, averaged
+weights are sampled, and learning rates fall over a share of the budget; doublings have 4 × 4
+kernels that begin as bilinear interpolation; presets below `large` are narrower, with fewer
+blocks; the patch is 34 px wide below 128 px; the discriminators are updated before the generators.
+None of this was measured apart; what its translations change is in docs/explanation/measured.md.
 """
 
 from __future__ import annotations

@@ -2,6 +2,13 @@
 
 Kim, Cha, Kim, Lee and Kim 2017, Learning to Discover Cross-Domain Relations with Generative
 Adversarial Networks (arXiv:1703.05192).
+
+Departures from the paper: The discriminators see all images through `diffaugment`, averaged
+weights are sampled, and the share of reconstruction rises after a share of the budget; the
+generators are updated in every step, also where the discriminators are; group norm stands for
+batch norm, so that a translation depends on its source alone; doublings begin as bilinear
+interpolation; sizes other than 64 px have levels fewer or more; `small` and `base` are narrower.
+None of this was measured.
 """
 
 from __future__ import annotations

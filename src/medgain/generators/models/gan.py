@@ -2,6 +2,12 @@
 
 Goodfellow et al. 2014, Generative Adversarial Networks (arXiv:1406.2661), with convolutions and
 without anything that was found later to help, but for He's weights and Adam.
+
+Departures from the paper: The discriminator sees all images through `diffaugment`, the averaged
+weights are sampled, and both networks are convolutional, with leaky ReLUs, He's weights and Adam,
+where the paper has fully connected ones, maxout and momentum. The real batch and the noise of a
+step serve both networks. None of this was measured apart; docs/explanation/measured.md compares
+the whole with other generators.
 """
 
 from __future__ import annotations

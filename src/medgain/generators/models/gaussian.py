@@ -1,4 +1,8 @@
-"""The control without learning: a Gaussian with the training images' mean and main components."""
+"""The control without learning: a Gaussian with the training images' mean and main components.
+
+Departures from the paper: No noise term, so that samples lie in the span of the components, and
+values are clipped to the range of the pixels. Not measured: it is a control.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,15 @@
 
 Choi, Choi, Kim, Ha, Kim and Choo 2018, StarGAN: Unified Generative Adversarial Networks for
 Multi-Domain Image-to-Image Translation (arXiv:1711.09020).
+
+Departures from the paper: The generator is told the class by the gains and offsets of its norms,
+not by constant planes beside the image: an instance norm takes away what a constant plane adds.
+The discriminator sees all images through `diffaugment`, and the gradient penalty is taken among
+augmented images; the images to translate are a batch of their own, and the classes asked for are
+drawn, not those of the batch in another order; averaged weights are sampled; learning rates fall
+over a share of the budget; presets are narrower, `small` with fewer blocks; doublings begin as
+bilinear interpolation. That mirrored borders and constant planes give the same image for every
+class was tried; the rest was not measured.
 """
 
 from __future__ import annotations

@@ -2,6 +2,15 @@
 
 Brock, Donahue and Simonyan 2019, Large Scale GAN Training for High Fidelity Natural Image
 Synthesis (arXiv:1809.11096), with the settings that its authors' later code has for fewer GPUs.
+
+Departures from the paper: The discriminator sees all images through `diffaugment`, and its
+synthetic batch has the classes of the real batch, not uniformly drawn ones (see `BigganModel`);
+both networks use that one real batch and one noise, with one update of the discriminator for each
+of the generator, where the paper has two; the half-life of the average of weights is in images;
+convolutions before a batch norm have no bias; attention begins at a share of 0.01, not 0, and is
+at half the image's size at most; LeCam regularisation can be switched on; no truncation when
+sampling, no orthogonal regularisation. Measured is only the time that sharing the synthetic batch
+saves (docs/explanation/measured.md); none of the effects on images was.
 """
 
 from __future__ import annotations

@@ -2,6 +2,12 @@
 
 Isola, Zhu, Zhou and Efros 2017, Image-to-Image Translation with Conditional Adversarial Networks
 (arXiv:1611.07004).
+
+Departures from the paper: The condition has one plane per class of the mask (1 inside, −1
+outside), not a colour picture; instance norm stands for batch norm at a batch of one; the patch is
+34 px wide below 128 px; the crop from 286 to 256 px is a zoom and a shift, without mirroring;
+averaged weights are sampled; learning rates fall over a share of the budget; masks for new images
+are deformed or generated. None of this was measured for what it does to the images.
 """
 
 from __future__ import annotations

@@ -2,6 +2,13 @@
 
 Karras, Aila, Laine and Lehtinen 2018, Progressive Growing of GANs for Improved Quality, Stability,
 and Variation (arXiv:1710.10196).
+
+Departures from the paper: Levels and fades are shares of the budget, not 800 thousand images each;
+the discriminator sees all images through `diffaugment` at the level's size, and the gradient
+penalty is taken among augmented images; a step's real batch and noise serve both networks; groups
+for the minibatch's deviation fall back to the whole batch where it can't be cut in fours; one
+batch size for all levels; Adam's state is kept as networks grow; `small` and `base` are narrower.
+None of this was measured.
 """
 
 from __future__ import annotations

@@ -2,6 +2,17 @@
 
 Huang, Gokaslan, Kuleshov and Tompkin 2024, The GAN is dead; long live the GAN! A Modern GAN
 Baseline (arXiv:2501.05441).
+
+Departures from the paper: A step's real batch and noise serve both networks, where the paper's
+code draws anew for the generator. The penalties are taken at images that are not augmented, and
+`small` takes them on a quarter of the batch (`penalty_share`; the paper's is the whole, as in
+`base` and `large`). The policy is applied with certainty (`augment_chance`; the paper's chance
+rises to 0.3). Resampling repeats edges; `small` has narrower large levels, two plain convolutions
+instead of blocks at the image's size, and higher learning rates; burn-in is a share of the budget.
+Measured: the time that sharing the synthetic batch saves, and the whole `small` preset against
+other generators (docs/explanation/measured.md), on the two sets that it was found on by trials.
+What the shared batch, the unaugmented penalties and their share do to the images was not measured
+apart.
 """
 
 from __future__ import annotations

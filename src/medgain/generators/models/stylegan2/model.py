@@ -2,6 +2,14 @@
 
 Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN (arXiv:1912.04958), and
 Training Generative Adversarial Networks with Limited Data (arXiv:2006.06676).
+
+Departures from the paper: ADA varies the policy of `discriminator_augment` (`diffaugment`: shift,
+brightness, saturation, contrast), not the paper's longer list; R1 is taken at images that are not
+augmented; a step's real batch and noise serve both networks; styles are modulated by scaling
+features instead of weights, which is the same in exact arithmetic; sampling has no truncation;
+`small` is narrower, has no noise maps and no path length penalty and adapts ten times as fast,
+since its runs are short. Measured is only the whole `small` preset against other generators
+(docs/explanation/measured.md).
 """
 
 from __future__ import annotations
