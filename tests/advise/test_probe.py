@@ -11,7 +11,7 @@ import torch
 from advice_sets import make_set, patients
 from medgain import ImageSet
 from medgain.advise.advice import advise
-from medgain.advise.cost import count_cost, duration, estimate_cost
+from medgain.advise.cost import count_cost, estimate_cost
 from medgain.advise.facts import find_facts
 from medgain.advise.lines import advice_lines
 from medgain.advise.planning import smaller_studies, suggest_study
@@ -22,6 +22,7 @@ from medgain.advise.probe.machine import this_machine
 from medgain.advise.probe.run import Probe, run_probe
 from medgain.advise.probe.task import TaskRate
 from medgain.advise.trial import make_study, try_plan
+from medgain.runtime.text import rough_duration
 
 RATES = Probe(
     task=TaskRate(step=0.1, begin=0.0, predict=0.0, score=0.0, steps=10, rough=False),
@@ -185,13 +186,13 @@ def test_the_clock_takes_the_processor_s_time_where_that_counts():
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.4, "0 s"),
-        (40, "40 s"),
-        (600, "10 min"),
-        (5400, "1 h 30 min"),
-        (7200, "2 h"),
-        (400_000, "5 days"),
+        (0.4, "0\u202fs"),
+        (40, "40\u202fs"),
+        (600, "10\u202fmin"),
+        (5400, "1\u202fh 30\u202fmin"),
+        (7200, "2\u202fh"),
+        (400_000, "5\u202fdays"),
     ],
 )
 def test_durations_are_said_as_people_say_them(seconds, text):
-    assert duration(seconds) == text
+    assert rough_duration(seconds) == text

@@ -11,9 +11,10 @@ from medgain.assess.score.folder import draw_sheets, score_to_folder
 from medgain.assess.score.parts import check_pair, divide, pair_notes
 from medgain.assess.score.result import FidelityScore, read_score
 from medgain.assess.score.run import score
-from medgain.assess.score.wording import figure, score_sentence
+from medgain.assess.score.wording import score_sentence
 from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, DataError, LeakError
+from medgain.runtime.text import figure
 from toys import draw
 
 FAST = {"features": "radiomics", "training": False}

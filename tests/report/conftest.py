@@ -15,6 +15,7 @@ import yaml
 from medgain.metrics.classification.table import classification_scores
 from medgain.tasks.classification.config import ClassificationConfig
 from medgain.tasks.classification.task import ClassificationTask, scored_rows
+from small_studies import told
 
 ARMS = ("real", "oversample", "classical", "dcgan", "classical+dcgan", "aa")
 EFFECT = {"real": -0.030, "oversample": -0.024, "dcgan": -0.038, "classical+dcgan": 0.024}
@@ -308,13 +309,13 @@ def compare(
     if row["primary"] and gain is not None:
         worth = gain * 9000
         bounds = {"low": worth - 90, "high": worth + 120}
-        row["worth_real_images"] = {"estimate": worth, **bounds, "beyond": None, "text": ""}
-    row["sentence"] = (
-        f"{arm}: {row['verdict']}, {gain * 100:+.1f} points over classical"
-        if gain is not None
-        else f"{arm} could not be compared with classical: no pair of cells finished"
-    )
-    return row
+        row["worth_real_images"] = {
+            "estimate": worth,
+            **bounds,
+            "beyond": None,
+            "text": f"worth {worth:.0f}",
+        }
+    return row | {"sentence": told(row)}
 
 
 def dataset(

@@ -17,6 +17,7 @@ from medgain.report import write_report
 from medgain.report.study.page import LIMIT_BYTES
 from medgain.report.study.setting import PHANTOM, UNKNOWN_PATIENTS
 from medgain.runtime.errors import DataError, MedgainError
+from small_studies import told
 
 VOID = {"meta", "link", "img", "br", "line", "rect", "path"}
 
@@ -147,16 +148,16 @@ def test_tables_have_captions(usual: Page) -> None:
 def test_verdicts_are_told_in_sentences(usual: Page) -> None:
     assert "classical+dcgan (at 20 %) helps beyond classical." in usual.text
     assert "Worse than classical: real" in usual.text
-    assert re.search(r"\+\d\.\d points \(95 % interval", usual.text)
+    assert re.search(r"AUROC is \d\.\d points (better|worse) than with classical \(95", usual.text)
     assert "The A/A control passed its check" in usual.text
-    assert re.search(r"Worth \d+ real images", usual.text)
+    assert re.search(r"Worth -?\d+\.", usual.text)
 
 
 def test_failed_cells_and_generators_are_listed_with_their_cause(usual: Page) -> None:
     assert "2 cells of 36 failed" in usual.text
     assert "dcgan collapsed at 12 kimg" in usual.text
     assert "the generator's loss became" in usual.text
-    assert "1 paired training failed and could not count" in usual.text
+    assert "1 paired training failed and is not in this figure" in usual.text
 
 
 def test_plan_versions_seed_and_leak_check_are_there(usual: Page) -> None:
@@ -249,6 +250,7 @@ def test_failed_control_is_said_plainly(study_folder: Path, tmp_path: Path) -> N
     for row in verdict["comparisons"]:
         if row["control"] == "aa":
             row["verdict"] = "helps"
+            row["sentence"] = told(row)
     (tmp_path / "verdict.json").write_text(json.dumps(verdict))
     assert "The A/A control FAILED its check" in read(write_report(tmp_path)).text
 

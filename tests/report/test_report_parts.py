@@ -11,18 +11,17 @@ from sklearn.isotonic import IsotonicRegression
 from medgain.report.charts.curves import monotone
 from medgain.report.charts.forest import forest_axis, forest_strip
 from medgain.report.charts.svg import Scale, Style, arm_styles, nice_ticks
-from medgain.report.shared import wording
 from medgain.report.shared.pictures import contact_sheet, fit_sheets, load_arrays, to_8bit
-from medgain.report.study.answer import worth_text
 from medgain.report.study.costs import energy_used
 from medgain.report.study.generators import policy_name
 from medgain.report.study.training import mean_curves
+from medgain.runtime import text
 
 EASY = settings(deadline=None, max_examples=60)
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("value", "shown"),
     [
         (0.0213, "+2.1"),
         (-0.0305, "\u22123.0"),
@@ -34,20 +33,20 @@ EASY = settings(deadline=None, max_examples=60)
         ("x", "–"),
     ],
 )
-def test_points(value: object, text: str) -> None:
-    assert wording.points(value) == text
+def test_points(value: object, shown: str) -> None:
+    assert text.points(value) == shown
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("value", "shown"),
     [(0.00002, "<\u202f0.001"), (0.0492, "0.049"), (0.3142, "0.31"), (1.0, "1.00"), (None, "–")],
 )
-def test_p_values_have_the_digits_that_decide(value: object, text: str) -> None:
-    assert wording.p_value(value) == text
+def test_p_values_have_the_digits_that_decide(value: object, shown: str) -> None:
+    assert text.p_value(value) == shown
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("value", "shown"),
     [
         (0, "0.0\u202fs"),
         (41.4, "41\u202fs"),
@@ -55,23 +54,22 @@ def test_p_values_have_the_digits_that_decide(value: object, text: str) -> None:
         (11_100, "3\u202fh 05\u202fmin"),
     ],
 )
-def test_seconds(value: float, text: str) -> None:
-    assert wording.seconds(value) == text
+def test_durations(value: float, shown: str) -> None:
+    assert text.duration(value) == shown
 
 
 def test_gain_reads_as_a_sentence_part() -> None:
-    text = wording.gain(0.021, 0.004, 0.038)
-    assert text == "+2.1 points (95\u202f% interval 0.4 to 3.8)"
-    assert wording.gain(2.5, 1.0, 4.0, unit="px") == "+2.5 px (95\u202f% interval 1.0 to 4.0)"
-    assert wording.gain(0.02, None, None) == "+2.0 points (no interval)"
+    assert text.gain(0.021, 0.004, 0.038) == "+2.1 points (95\u202f% interval 0.4 to 3.8)"
+    assert text.gain(2.5, 1.0, 4.0, unit="px") == "+2.5 px (95\u202f% interval 1.0 to 4.0)"
+    assert text.gain(0.02, None, None) == "+2.0 points (no interval)"
 
 
 def test_counts_have_thousands_separators() -> None:
-    assert wording.count(5216) == "5,216"
-    assert wording.plural(1, "image") == "1 image"
-    assert wording.share(0.025) == "2.5\u202f%"
-    assert wording.amount(0.01) == "1 point"
-    assert wording.listing(["a", "b", "c"]) == "a, b and c"
+    assert text.count(5216) == "5,216"
+    assert text.plural(1, "image") == "1 image"
+    assert text.percent(0.025) == "2.5\u202f%"
+    assert text.amount(0.01) == "1 point"
+    assert text.listing(["a", "b", "c"]) == "a, b and c"
 
 
 @EASY
@@ -172,12 +170,6 @@ def test_policy_written_out_in_the_plan_is_named_by_what_it_does() -> None:
     assert policy_name("pneumonia-e1") == "pneumonia-e1"
     spelled = {"rotation_deg": 5, "shift_x": 0.05, "horizontal_flip": False}
     assert policy_name(spelled) == "rotation 5°, shift x 0.05"
-
-
-def test_exchange_rate_keeps_the_studys_words_with_a_true_minus() -> None:
-    row = {"worth_real_images": {"estimate": 9, "text": "worth 9 (95 % interval -40 to 98)"}}
-    assert worth_text(row) == "worth 9 (95 % interval \u221240 to 98)"
-    assert worth_text({"worth_real_images": None}) == ""
 
 
 def test_energy_is_the_sum_over_trained_generators_and_untold_where_one_is_unknown() -> None:

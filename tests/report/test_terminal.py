@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from medgain.report import terminal_table
+from small_studies import told
 
 
 def shown(verdict: dict[str, Any], width: int, encoding: str = "utf-8") -> str:
@@ -65,6 +66,7 @@ def test_failed_control_shouts(verdict: dict[str, Any]) -> None:
     for row in verdict["comparisons"]:
         if row["control"] == "aa":
             row["verdict"] = "hurts"
+            row["sentence"] = told(row)
     text = shown(verdict, 120)
     assert "A/A FAILED" in text and "FAILED its check" in text
 

@@ -35,7 +35,7 @@ def test_off_the_upper_end_is_a_lower_bound():
     rate = _rate(0.9)
     assert (rate.beyond, rate.low_beyond, rate.high_beyond) == ("above", "above", "above")
     assert rate.estimate == pytest.approx(600)
-    assert rate.text() == "worth more than 600 real images (95 % interval more than 600)"
+    assert rate.text() == "worth more than 600 real images (95\u202f% interval more than 600)"
     assert _rate(0.9, n=800.0).text().startswith("worth more real images than the learning curve")
 
 
@@ -43,7 +43,7 @@ def test_below_the_start_is_negative_and_never_more_than_the_arm_had():
     rate = _rate(0.65, n=100.0)
     assert rate.beyond == "below"
     assert rate.estimate == pytest.approx(-50)  # one doubling below 100
-    assert "worth about -50 real images (below the learning curve's start)" in rate.text()
+    assert "worth about \u221250 real images (below the learning curve's start)" in rate.text()
     assert -100 <= _rate(0.0, n=100.0).estimate < -99.9
     flat = np.full((4, 4), 0.8)
     assert _rate(0.7, curve=flat).estimate == pytest.approx(-200)
@@ -69,7 +69,7 @@ def test_the_interval_holds_the_estimate_and_grows_with_noise():
     for rate in (small, large):
         assert rate.low <= rate.estimate <= rate.high
     assert large.high - large.low > small.high - small.low
-    assert small.text().startswith("worth about ") and "95 % interval" in small.text()
+    assert small.text().startswith("worth about ") and "95\u202f% interval" in small.text()
 
 
 def test_the_reference_itself_is_worth_nothing():

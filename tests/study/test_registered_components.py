@@ -20,7 +20,6 @@ import pytest
 from documentation import ROOT, examples, page, undocumented
 from medgain import Card, ImageSet, Study
 from medgain.assess.score.folder import score_to_folder
-from medgain.assess.score.wording import figure
 from medgain.cli import main as cli
 from medgain.metrics.base import METRICS, find_metric
 from medgain.metrics.classification.inputs import Scored
@@ -32,6 +31,7 @@ from medgain.report import write_report
 from medgain.report.score.page import write_score_page
 from medgain.runtime.registry import Registry
 from medgain.runtime.seeds import SeedTree
+from medgain.runtime.text import figure
 from medgain.study.inference.statistics import bootstrap_groups, gain_interval
 from medgain.study.study import StudyResult
 from toys import draw, toy_plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from medgain.metrics.base import find_metric
 from medgain.study.inference.statistics import GainEstimate, gain_interval
 from medgain.study.inference.verdict import decide, sentence
 
@@ -43,37 +44,51 @@ def test_no_interval_is_no_evidence_and_says_why(gains):
     verdict = decide(estimate, estimate.p_value)
     assert verdict == "no evidence"
     text = sentence(
-        estimate, verdict, arm="dcgan", reference="classical", metric="AUROC", p_holm=np.nan
+        estimate,
+        verdict,
+        arm="dcgan",
+        reference="classical",
+        metric=find_metric("auroc"),
+        p_holm=np.nan,
     )
     assert estimate.reason in text and "nan" not in text
 
 
-def _sentence(estimate, p_holm, **more):
-    return sentence(
+def _sentence(estimate, p_holm, *, metric="auroc", control=False):
+    text = sentence(
         estimate,
-        decide(estimate, p_holm),
+        decide(estimate, p_holm, 0.0 if control else 0.01),
         arm="dcgan",
         reference="classical",
-        metric="auroc",
+        metric=find_metric(metric),
         p_holm=p_holm,
-        **more,
+        control=control,
     )
+    return text.replace("\u202f", " ").replace("\u00a0", " ")
 
 
 def test_sentences():
     assert _sentence(_estimate(0.018, 0.012), 0.012) == (
-        "dcgan helps: auroc is 1.80 points better than with classical (95 % interval +0.60 to "
-        "+3.00, p = 0.012 after Holm, 5 paired trainings)."
+        "dcgan helps: AUROC is 1.8 points better than with classical (95 % interval of the gain "
+        "0.6 to 3.0; p = 0.012 after Holm, 5 paired trainings)."
     )
-    assert _sentence(_estimate(-0.018, 0.012), 1e-5).startswith(
-        "dcgan hurts: auroc is 1.80 points worse than with classical"
+    assert _sentence(_estimate(-0.018, 0.012), 1e-5) == (
+        "dcgan hurts: AUROC is 1.8 points worse than with classical (95 % interval of the gain "
+        "\u22123.0 to \u22120.6; p < 0.001 after Holm, 5 paired trainings)."
     )
-    assert "p = below" not in _sentence(_estimate(-0.018, 0.012), 1e-5)
-    assert "stays within 1 points of classical" not in _sentence(_estimate(0.0, 0.005), 0.9)
-    assert "stays within 1 point of classical" in _sentence(_estimate(0.0, 0.005), 0.9)
-    assert _sentence(_estimate(0.01, 0.05), 0.9).startswith(
-        "No evidence that dcgan helps or hurts: auroc is 1.00 points better"
+    assert _sentence(_estimate(0.0, 0.005), 0.9) == (
+        "dcgan makes no difference that matters: AUROC stays within 1 point of classical "
+        "(95 % interval of the gain \u22120.5 to 0.5; p = 0.90 after Holm, 5 paired trainings)."
     )
+    assert _sentence(_estimate(0.01, 0.05), 0.9) == (
+        "No evidence that dcgan helps or hurts: AUROC is 1.0 points better than with classical, "
+        "which chance may explain (95 % interval of the gain \u22124.0 to 6.0; p = 0.90 after "
+        "Holm, 5 paired trainings)."
+    )
+
+
+def test_an_interval_that_ends_just_short_of_zero_is_not_shown_as_ending_there():
+    assert "0.03 to 3.6" in _sentence(_estimate(0.018, 0.0177), 0.04)
 
 
 def test_failed_cells_stand_beside_the_gain():
@@ -83,6 +98,23 @@ def test_failed_cells_stand_beside_the_gain():
     assert "2 paired trainings failed and are not" in _sentence(_estimate(0.0, 0.01, failed=2), 0.9)
 
 
-def test_metrics_without_points():
-    text = _sentence(_estimate(0.3, 0.1), 0.01, points=False)
-    assert "0.30 better" in text and "+0.20 to +0.40" in text and "points" not in text
+def test_the_control_is_told_as_a_check_of_the_study():
+    passed = _sentence(_estimate(0.001, 0.01), 0.7, control=True)
+    assert passed == (
+        "The A/A control passed its check: “dcgan” is classical again with other seeds, and no "
+        "difference was found: +0.1 points (95 % interval \u22120.9 to 1.1)."
+    )
+    failed = _sentence(_estimate(0.03, 0.01), 0.01, control=True)
+    assert failed.startswith("The A/A control FAILED its check: ")
+    assert failed.endswith(
+        "a difference was found (+3.0 points (95 % interval 2.0 to 4.0)). Trust no gain of this "
+        "size in this study."
+    )
+    unknown = _sentence(_estimate(np.nan, np.nan, reason="one pair"), np.nan, control=True)
+    assert unknown == "The A/A control “dcgan” could not be checked: one pair."
+
+
+def test_metrics_with_a_unit_are_told_in_it():
+    text = _sentence(_estimate(0.3, 0.1), 0.01, metric="hd95")
+    assert "95 % Hausdorff distance is 0.3 px better" in text
+    assert "0.2 to 0.4;" in text and "points" not in text

@@ -168,16 +168,3 @@ def _side_by_side(seconds: Sequence[float], workers: int) -> float:
     for one in seconds:
         heapq.heapreplace(ends, ends[0] + one)
     return max(ends)
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it: "140 s", "12 min", "3 h 20 min"."""
-    if seconds < 180:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
-    if hours >= 48:
-        return f"{round(hours / 24)} days"
-    return f"{hours} h {rest:02d} min" if rest else f"{hours} h"

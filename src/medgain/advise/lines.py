@@ -6,14 +6,20 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from medgain.advise.advice import Advice
 from medgain.advise.choices import flips
-from medgain.advise.cost import duration
 from medgain.advise.facts import Facts
 from medgain.advise.planning import Suggestion
 from medgain.advise.probe.machine import Machine
+from medgain.runtime.text import (
+    THIN,
+    count,
+    decimals,
+    duration,
+    per_second,
+    rough_duration,
+    span,
+)
 
 NARROWEST, WIDEST = 60, 80
 _KEY = 11
@@ -69,7 +75,9 @@ class _Page:
 def _facts(page: _Page, path: str, facts: Facts) -> None:
     height, width = facts.size_px
     colour = "grey" if facts.channels == 1 else "colour"
-    page.wrap(f"{path}: {facts.images:,} images, {width} × {height} px, {colour}, {facts.bits} bit")
+    page.wrap(
+        f"{path}: {count(facts.images)} images, {width} × {height} px, {colour}, {facts.bits} bit"
+    )
     what = f"{facts.task}; shows: {facts.subject or 'unknown'}"
     if facts.told_by:
         what += f" (by {facts.told_by})"
@@ -150,15 +158,18 @@ def _cost(page: _Page, advice: Advice) -> None:
         page.wrap(f"{counted}; not measured (--no-probe)")
         return
     rates = [f"a training step {_short(probe.task.step)}"]
-    rates += [f"{name} {_per_second(rate.image)}" for name, rate in probe.generators.items()]
-    page.pair("measured", f"in {duration(probe.wall_seconds)}: " + "; ".join(rates))
+    rates += [
+        f"{name} {per_second(1 / max(rate.image, 1e-9))}" for name, rate in probe.generators.items()
+    ]
+    page.pair("measured", f"in {rough_duration(probe.wall_seconds)}: " + "; ".join(rates))
     for name, reason in probe.failed.items():
         page.pair("", f"{name} could not be measured: {reason}")
-    for title, count in cost.stages.items():
-        page.pair("", f"{count} {title} × {duration(cost.seconds_each[title])}")
-    total = f"about {duration(cost.seconds)} in all, if nothing else runs"
+    for title, stages in cost.stages.items():
+        page.pair("", f"{stages} {title} × {rough_duration(cost.seconds_each[title])}")
+    total = f"about {rough_duration(cost.seconds)} in all, if nothing else runs"
     if probe.busy > 1.25 and cost.now_seconds is not None:
-        total += f"; as busy as the machine is now, ×{probe.busy:.1f}: {duration(cost.now_seconds)}"
+        slower = f"×{decimals(probe.busy, 1)}: {rough_duration(cost.now_seconds)}"
+        total += f"; as busy as the machine is now, {slower}"
     page.pair("study", total)
     if probe.task.rough or any(rate.rough for rate in probe.generators.values()):
         page.pair(
@@ -211,16 +222,8 @@ def _next(page: _Page, advice: Advice, plan_file: Path | None) -> None:
 
 
 def _points(low: float, high: float) -> str:
-    if not (np.isfinite(low) and np.isfinite(high)):
-        return "–"
-    digits = 1 if 100 * high < 20 else 0
-    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f}"
+    return span(100 * low, 100 * high, 1 if 100 * high < 20 else 0)
 
 
 def _short(seconds: float) -> str:
-    return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
-
-
-def _per_second(seconds: float) -> str:
-    speed = 1 / max(seconds, 1e-9)
-    return f"{speed:,.0f} images/s" if speed >= 10 else f"{speed:.1f} images/s"
+    return f"{1000 * seconds:.0f}{THIN}ms" if seconds < 1 else duration(seconds)

@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 
 from medgain.advise.advice import Advice
-from medgain.advise.cost import duration
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.files import write_text
+from medgain.runtime.text import rough_duration
 from medgain.study.plan.loading import load_plan
 
 
@@ -49,6 +49,6 @@ def _remarks(advice: Advice, path: Path) -> list[str]:
         "",
     ]
     if advice.cost is not None and advice.cost.seconds is not None:
-        lines.append(f"About {duration(advice.cost.seconds)} where it was written.")
+        lines.append(f"About {rough_duration(advice.cost.seconds)} where it was written.")
     # a path or a reason may hold a line break; a comment may not
     return [" ".join(line.split()) if not line.startswith("  ") else line for line in lines]

@@ -16,6 +16,7 @@ import yaml
 from scipy import ndimage
 
 from medgain.metrics.segmentation.table import segmentation_table, summarise_segmentation
+from small_studies import told
 
 METRICS = ("dice", "iou", "hd95", "boundary_f", "pixel_accuracy")
 
@@ -291,7 +292,7 @@ def _compare(
     half = 2.5 * float(gains.std(ddof=1)) / np.sqrt(len(gains)) if len(gains) > 1 else np.nan
     found = half < abs(gain) and arm != "aa"
     verdict = ("helps" if gain > 0 else "hurts") if found else "no evidence"
-    return {
+    row = {
         "arm": arm,
         "reference": reference,
         "test_set": "test",
@@ -309,11 +310,11 @@ def _compare(
         "repeats": len(gains),
         "failed_cells": 0,
         "verdict": verdict,
-        "sentence": f"{arm}: {verdict}",
         "worth_real_images": None,
         "detectable_gain": 0.018,
         "repeats_for_margin": {"repeats": 9, "text": "9 paired trainings"},
     }
+    return row | {"sentence": told(row)}
 
 
 def _dataset(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from medgain.assess.compare.scores import apart, overall
-from medgain.assess.score.wording import figure, listing
 from medgain.metrics.base import find_metric
+from medgain.runtime.text import figure, listing
 
 Block = dict[str, Any]
 LEAST_SPREAD = 0.002  # where all halves agree, decimals would have no end

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from medgain.assess.score.result import (
     ConsistencyScore,
     ConsistencyScores,
@@ -18,21 +16,19 @@ from medgain.assess.score.result import (
 )
 from medgain.metrics.base import find_metric, split_metric
 from medgain.metrics.fidelity.scores import fidelity_metrics
+from medgain.runtime.text import (
+    count,
+    decimals,
+    figure,
+    gain,
+    listing,
+    p_relation,
+    percent,
+    points,
+    span,
+)
 
-MINUS = "\u2212"
 MAIN_SCORES = ("kd", "improved_precision", "improved_recall")  # what a sentence has room for
-
-
-def figure(value: float | None, spread: float | None = None) -> str:
-    """Return a number with the decimals that two digits of its spread need, five digits at most."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    scale = spread if spread and math.isfinite(spread) else abs(value) / 100
-    decimals = 3 if scale <= 0 else min(max(1 - math.floor(math.log10(scale)), 0), 6)
-    if abs(value) >= 1:
-        decimals = min(decimals, max(4 - math.floor(math.log10(abs(value))), 0))
-    text = f"{abs(value):,.{decimals}f}"
-    return text if float(text.replace(",", "")) == 0 or value >= 0 else MINUS + text
 
 
 def score_sentence(key: str, score: FidelityScore) -> str:
@@ -42,7 +38,7 @@ def score_sentence(key: str, score: FidelityScore) -> str:
         figure(number, spread) for number in (score.value, score.ci_low, score.ci_high, score.null)
     )
     beside = f"real-real {null} ± {figure(spread, spread)}"
-    return f"{find_metric(key).label} {value} (95 % interval {low} to {high}; {beside})"
+    return f"{find_metric(key).label} {value} ({percent(0.95)} interval {low} to {high}; {beside})"
 
 
 def short_score(key: str, score: FidelityScore) -> str:
@@ -67,7 +63,7 @@ def scope_sentence(features: str, label: str | None, found: FidelityScores | Not
         verdict = "every score is worse than between two halves of real images"
     else:
         verdict = f"worse than between two halves of real images in {listing(worse)}"
-    return f"By {features}, {where}, N = {found.n:,} a side: {verdict}. {main}."
+    return f"By {features}, {where}, N = {count(found.n)} a side: {verdict}. {main}."
 
 
 def two_sample_sentence(features: str, test: TwoSampleTest | NotDone) -> str:
@@ -76,8 +72,8 @@ def two_sample_sentence(features: str, test: TwoSampleTest | NotDone) -> str:
         return f"Telling real from synthetic by {features}: not tested, for {test.reason}."
     how = "a small CNN" if features == "pixels" else f"logistic regression on {features}"
     found = (
-        f"AUROC {test.auroc:.3f} ({test.auroc_low:.3f} to {test.auroc_high:.3f};"
-        f" 0.5 would be guessing), {p_relation(test.p_value)}, N = {test.n:,} a side"
+        f"AUROC {decimals(test.auroc)} ({span(test.auroc_low, test.auroc_high)};"
+        f" 0.5 would be guessing), {p_relation(test.p_value)}, N = {count(test.n)} a side"
     )
     if test.p_value >= 0.05:
         return f"Found no way to tell real from synthetic images with {how}: {found}."
@@ -90,12 +86,13 @@ def training_sentences(found: TrainingScores | NotDone) -> list[str]:
         return [f"Train on synthetic, test on real: not done, for {found.reason}."]
     gap = found.gap.auroc
     return [
-        f"Trained on {found.images:,} synthetic images alone, a classifier reaches AUROC"
+        f"Trained on {count(found.images)} synthetic images alone, a classifier reaches AUROC"
         f" {_measured(found.tstr.auroc)} on held-out real images; trained on as many real ones in"
         f" as many steps, {_measured(found.trtr.auroc)}. Difference"
         f" {_points(gap.mean, gap.ci_low, gap.ci_high, 'one repeat')}.",
         f"The classifier trained on real images reaches AUROC {_measured(found.trts.auroc)} on the"
-        f" synthetic ones ({found.trtr.auroc.mean:.3f} on real ones): how well their labels fit.",
+        f" synthetic ones ({decimals(found.trtr.auroc.mean)} on real ones): how well their labels"
+        " fit.",
     ]
 
 
@@ -137,8 +134,8 @@ def _fit_sentence(name: str, score: ConsistencyScore) -> str:
 
 def _interval(found: SideFigure) -> str:
     if found.ci_low is None or found.ci_high is None:
-        return f"{found.value:.3f} (one group: no interval)"
-    return f"{found.value:.3f} ({found.ci_low:.3f} to {found.ci_high:.3f})"
+        return f"{decimals(found.value)} (one group: no interval)"
+    return f"{decimals(found.value)} ({span(found.ci_low, found.ci_high)})"
 
 
 def headline(
@@ -162,40 +159,26 @@ def headline(
         if dice.gap.value is not None:
             said += (
                 ". A segmenter trained on real pairs finds their masks with Dice"
-                f" {dice.synthetic.value:.3f}, those of real images with {dice.real.value:.3f}"
+                f" {decimals(dice.synthetic.value)}, those of real images with"
+                f" {decimals(dice.real.value)}"
             )
     if isinstance(training, NotDone):
         return said + "."
     return (
         f"{said}. A classifier trained on them alone reaches AUROC"
-        f" {training.tstr.auroc.mean:.3f} on real images, one trained on as many real images"
-        f" {training.trtr.auroc.mean:.3f}."
+        f" {decimals(training.tstr.auroc.mean)} on real images, one trained on as many real images"
+        f" {decimals(training.trtr.auroc.mean)}."
     )
-
-
-def listing(names: list[str]) -> str:
-    """Return "a", "a and b" or "a, b and c"."""
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
-
-
-def p_relation(value: float) -> str:
-    """Return "p = 0.03" or "p < 0.001"."""
-    if value < 0.001:
-        return "p < 0.001"
-    return f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"
 
 
 def _measured(found: Estimate) -> str:
     if found.ci_low is None or found.ci_high is None:
-        return f"{found.mean:.3f} (one repeat: no interval)"
+        return f"{decimals(found.mean)} (one repeat: no interval)"
     low, high = max(found.ci_low, 0.0), min(found.ci_high, 1.0)
-    return f"{found.mean:.3f} ({low:.3f} to {high:.3f})"
+    return f"{decimals(found.mean)} ({span(low, high)})"
 
 
 def _points(value: float, low: float | None, high: float | None, one: str) -> str:
-    def signed(number: float) -> str:
-        return f"{MINUS if number < 0 else '+'}{abs(100 * number):.1f}"
-
     if low is None or high is None:
-        return f"{signed(value)} points ({one}: no interval)"
-    return f"{signed(value)} points (95 % interval {signed(low)} to {signed(high)})"
+        return f"{points(value)} points ({one}: no interval)"
+    return gain(value, low, high)

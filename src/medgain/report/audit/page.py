@@ -15,8 +15,8 @@ from medgain.report.audit.pictures import MADE, REAL, PairView, histogram, pair_
 from medgain.report.charts.svg import swatch
 from medgain.report.shared.pictures import load_arrays
 from medgain.report.shared.record_page import Banner, RecordPage
-from medgain.report.shared.wording import count, p_value, score, share
 from medgain.report.study.setting import PHANTOM, UNKNOWN_PATIENTS
+from medgain.runtime.text import count, decimals, p_value, percent
 
 PAGE_NAME = "audit.html"
 PRIVATE = (
@@ -130,7 +130,7 @@ def content(result: AuditResult, folder: Path) -> AuditPage:
                 row.label or "no label",
                 count(row.images),
                 count(row.flagged),
-                share(row.flagged / row.images),
+                percent(row.flagged / row.images),
                 count(row.copies),
             )
             for row in result.per_class
@@ -173,32 +173,32 @@ def number_rows(result: AuditResult) -> list[NumberRow]:
     rows = [
         NumberRow(
             name="copies of training images",
-            value=f"{count(len(result.copies))} ({share(result.copy_rate)})",
-            interval=_interval(result.copy_rate_ci, share),
+            value=f"{count(len(result.copies))} ({percent(result.copy_rate)})",
+            interval=_interval(result.copy_rate_ci, percent),
             expected="0",
-            means=f"identical, or relative pixel distance below {score(limits.copies)}",
+            means=f"identical, or relative pixel distance below {decimals(limits.copies)}",
         ),
         NumberRow(
             name="flagged images",
-            value=f"{count(len(result.flagged))} ({share(result.flag_rate)})",
-            interval=_interval(result.flag_rate_ci, share),
-            expected=share(result.flag_rate_expected),
-            means=f"relative pixel distance below {score(limits.pixels)} or feature"
-            f" distance below {score(limits.features)};"
+            value=f"{count(len(result.flagged))} ({percent(result.flag_rate)})",
+            interval=_interval(result.flag_rate_ci, percent),
+            expected=percent(result.flag_rate_expected),
+            means=f"relative pixel distance below {decimals(limits.pixels)} or feature"
+            f" distance below {decimals(limits.features)};"
             f" so many by chance: p {p_value(result.flag_p_value)}",
         ),
         NumberRow(
             name="membership AUROC",
-            value=score(result.membership_auroc),
-            interval=_interval(result.membership_ci, score),
+            value=decimals(result.membership_auroc),
+            interval=_interval(result.membership_ci, decimals),
             expected="0.5",
             means="training images told from held-out ones by their distance to the synthetic"
             " set, over that to other training images",
         ),
         NumberRow(
             name="the same, distance alone",
-            value=score(plain.auroc),
-            interval=_interval(plain.ci, score),
+            value=decimals(plain.auroc),
+            interval=_interval(plain.ci, decimals),
             expected="0.5",
             means="moves also where the hold-out differs from the training set as a whole",
         ),
@@ -207,8 +207,8 @@ def number_rows(result: AuditResult) -> list[NumberRow]:
         rows.append(
             NumberRow(
                 name="training and hold-out, told apart without synthetic images",
-                value=score(shift.auroc),
-                interval=_interval(shift.ci, score),
+                value=decimals(shift.auroc),
+                interval=_interval(shift.ci, decimals),
                 expected="0.5",
                 means="by their distance to other training images; away from 0.5 the hold-out"
                 " is of another source",

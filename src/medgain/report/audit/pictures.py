@@ -12,7 +12,7 @@ from PIL import Image
 from medgain.assess.audit.result import DistanceHistogram, FlagThresholds, ImagePair
 from medgain.report.charts.svg import Canvas, Scale, Style, nice_ticks, tick_text
 from medgain.report.shared.pictures import Pixels, png, to_8bit
-from medgain.report.shared.wording import score
+from medgain.runtime.text import decimals
 
 Arrays = dict[str, NDArray[np.generic]]
 _BUDGET_BYTES = 3_000_000
@@ -96,10 +96,10 @@ def _pair_view(
         train_image_id=pair.train_image_id,
         kind=pair.kind,
         flagged=pair.flagged,
-        distance=score(pair.relative_distance),
-        limit=score(limits.pixels),
-        feature_distance=score(pair.relative_feature_distance),
-        feature_limit=score(limits.features),
+        distance=decimals(pair.relative_distance),
+        limit=decimals(limits.pixels),
+        feature_distance=decimals(pair.relative_feature_distance),
+        feature_limit=decimals(limits.features),
         mirrored=pair.mirrored,
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from medgain.report.charts.svg import MARKS, Style, nice_ticks
-from medgain.report.shared.wording import MINUS, number
+from medgain.runtime.text import MINUS, number
 
 HEIGHT = 26
 _EDGE = 3.0  # per cent kept free at both ends, for marks and arrow heads

@@ -18,8 +18,8 @@ from medgain.cleaning.write import PICTURES_FILE
 from medgain.report.clean.pictures import Tiles, encode_tiles
 from medgain.report.shared.pictures import load_arrays
 from medgain.report.shared.record_page import Banner, RecordPage
-from medgain.report.shared.wording import count, plural, share
 from medgain.report.study.setting import PHANTOM, UNKNOWN_PATIENTS
+from medgain.runtime.text import count, percent, plural
 
 PAGE_NAME = "cleaning.html"
 PRIVATE = "This page shows images of the set: share it as you would share these."
@@ -182,7 +182,7 @@ def kind_row(kind: KindResult, result: CleaningResult) -> KindRow:
     for name in result.classes:
         counts = kind.by_class.get(name)
         by_class.append(
-            Share(count(counts.found), share(counts.found / counts.images))
+            Share(count(counts.found), percent(counts.found / counts.images))
             if counts
             else Share("0", "")
         )
@@ -190,7 +190,7 @@ def kind_row(kind: KindResult, result: CleaningResult) -> KindRow:
         kind=kind.kind,
         summary=kind.summary,
         found=count(found),
-        share=share(found / judged) if judged else "",
+        share=percent(found / judged) if judged else "",
         not_judged=count(not_judged) if not_judged else "",
         by_class=by_class,
         threshold=f"{kind.threshold:g}",

@@ -10,8 +10,8 @@ from medgain.assess.compare.wording import budget_words
 from medgain.report.compare.rows import cost_rows, scopes, shown_metrics
 from medgain.report.shared.folder_page import FolderPage
 from medgain.report.shared.pictures import fit_sheets, load_arrays, to_8bit
-from medgain.report.shared.wording import count, plural
 from medgain.report.study.setting import PHANTOM, UNKNOWN_PATIENTS
+from medgain.runtime.text import count, plural
 
 PAGE_NAME = "compare.html"
 _PICTURE_BYTES = 3_600_000

@@ -9,9 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from medgain.assess.compare.wording import score_words
-from medgain.assess.score.wording import figure
 from medgain.report.charts.svg import MARKS
-from medgain.report.shared.wording import NONE, count, number, seconds
+from medgain.runtime.text import NONE, count, duration, figure, number
 
 Block = dict[str, Any]
 TRAINING_IMAGES = "training images"
@@ -164,13 +163,13 @@ def cost_rows(result: Block) -> list[Block]:
             {
                 "name": row["model"],
                 "cause": "",
-                "time": seconds(cost["seconds"]),
+                "time": duration(cost["seconds"]),
                 "kimg": f"{cost['images_seen'] / 1000:.1f}",
                 "speed": speed(cost),
                 "steps": count(cost["steps"]),
                 "memory": count(cost["peak_memory_mb"]),
                 "energy": energy(cost),
-                "drawing": seconds(100 * drawn / max(cost["drawn"], 1)),
+                "drawing": duration(100 * drawn / max(cost["drawn"], 1)),
                 "models": row["models"],
                 "precision": cost["precision"] or NONE,
             }

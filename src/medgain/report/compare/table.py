@@ -11,7 +11,7 @@ from rich.text import Text
 
 from medgain.assess.compare.wording import budget_words
 from medgain.report.compare.rows import cost_rows, score_rows, shown_metrics
-from medgain.report.shared.wording import NONE, as_ascii, count
+from medgain.runtime.text import NONE, as_ascii, count
 
 Block = dict[str, Any]
 

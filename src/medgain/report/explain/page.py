@@ -17,8 +17,8 @@ from medgain.assess.explain.run import PICTURES_FILE
 from medgain.report.explain.pictures import Outline, TilePictures, tile_pictures
 from medgain.report.shared.pictures import load_arrays
 from medgain.report.shared.record_page import Banner, RecordPage
-from medgain.report.shared.wording import MINUS, THIN, count, listing, plural, score, share
 from medgain.report.study.setting import PHANTOM, UNKNOWN_PATIENTS
+from medgain.runtime.text import MINUS, THIN, count, decimals, listing, percent, plural
 
 PAGE_NAME = "explain.html"
 PRIVATE = "This page shows training images: do not publish it."
@@ -147,7 +147,7 @@ def banners(result: ExplainResult) -> list[Banner]:
 def headline(parts: list[DiscriminatorResult]) -> str:
     """Return what the discriminators know."""
     shares = [
-        f"{share(round(part.scores.auroc, 2))} of pairs"
+        f"{percent(round(part.scores.auroc, 2))} of pairs"
         + (f" ({part.label})" if part.label else "")
         for part in parts
     ]
@@ -263,7 +263,7 @@ def _gain(layer: LayerResult) -> str:
 
 
 def _added(one: FilterResult, difference: float) -> str:
-    part_of = f" ({share(one.contribution / difference)})" if difference > 0 else ""
+    part_of = f" ({percent(one.contribution / difference)})" if difference > 0 else ""
     return f"adds {signed(one.contribution)}{part_of}"
 
 
@@ -282,7 +282,7 @@ def _groups(one: FilterResult, pictures: dict[int, TilePictures], named: bool) -
             for tile in one.images
             if tile.origin == origin and tile.tile in pictures
         ]
-        groups.append(TileGroup(origin, tiles, score(mean, 2)))
+        groups.append(TileGroup(origin, tiles, decimals(mean, 2)))
     return groups
 
 
@@ -292,8 +292,8 @@ def _edge(one: FilterResult, height: int, width: int) -> str:
     if not inner:
         return ""
     places = 1 - inner / (height * width)
-    images = share(round(one.at_edge, 2))
-    return f"strongest at the edge in {images} of images; {share(round(places, 2))} of places are"
+    images = percent(round(one.at_edge, 2))
+    return f"strongest at the edge in {images} of images; {percent(round(places, 2))} of places are"
 
 
 def _alt(one: FilterResult, tile: FilterTile) -> str:

@@ -22,8 +22,8 @@ from medgain.report.score.tables import (
 )
 from medgain.report.shared.pictures import load_arrays
 from medgain.report.shared.record_page import Banner, RecordPage
-from medgain.report.shared.wording import count
 from medgain.report.study.setting import PHANTOM, UNKNOWN_PATIENTS
+from medgain.runtime.text import count
 
 PAGE_NAME = "score.html"
 _PAGE = RecordPage(

@@ -20,11 +20,10 @@ from medgain.assess.score.result import (
     SideFigure,
     TrainingScores,
 )
-from medgain.assess.score.wording import figure
 from medgain.metrics.base import split_metric
 from medgain.report.charts.svg import MARKS
 from medgain.report.shared.metrics import metric_name
-from medgain.report.shared.wording import MINUS, NONE, count, p_value
+from medgain.runtime.text import NONE, count, decimals, figure, interval, p_value, points, span
 
 HEIGHT = 24
 _EDGE = 4.0
@@ -153,7 +152,7 @@ def extractor_views(result: ScoreResult) -> list[ExtractorView]:
         facts = [block.identity, f"{count(block.dimensions)} numbers per image"]
         auroc = block.details.get("validation_auroc")
         if auroc is not None:
-            facts.append(f"AUROC {auroc:.3f} on its own validation images")
+            facts.append(f"AUROC {decimals(auroc)} on its own validation images")
         tables = [_scope_table(scope, result.metrics) for scope in block.scopes]
         views.append(ExtractorView(block.name, facts, tables))
     return views
@@ -232,10 +231,10 @@ def two_sample_rows(result: ScoreResult) -> list[TwoSampleRow]:
             TwoSampleRow(
                 how,
                 where,
-                auroc=f"{test.auroc:.3f}",
-                auroc_interval=f"{test.auroc_low:.3f} to {test.auroc_high:.3f}",
-                accuracy=f"{test.accuracy:.3f}",
-                accuracy_interval=f"{test.accuracy_low:.3f} to {test.accuracy_high:.3f}",
+                auroc=decimals(test.auroc),
+                auroc_interval=span(test.auroc_low, test.auroc_high),
+                accuracy=decimals(test.accuracy),
+                accuracy_interval=span(test.accuracy_low, test.accuracy_high),
                 p=p_value(test.p_value),
                 p_rule=test.p_rule,
                 n=count(test.n),
@@ -312,9 +311,9 @@ def _consistency_row(name: str, score: ConsistencyScore) -> ConsistencyRow:
         of=of,
         synthetic=_side(score.synthetic),
         real=_side(score.real),
-        gap=_points(score.gap.value),
+        gap=points(score.gap.value),
         gap_interval=_points_interval(score.gap),
-        shuffled=_share(score.shuffled),
+        shuffled=decimals(score.shuffled),
         reading=reading,
         worse=reading == "fits less",
     )
@@ -357,29 +356,21 @@ def _classes(per_class: dict[str, int]) -> str:
 
 def _mean(found: Estimate) -> tuple[str, str]:
     if found.ci_low is None or found.ci_high is None:
-        return f"{found.mean:.3f}", ""
-    return f"{found.mean:.3f}", f"{max(found.ci_low, 0.0):.3f} to {min(found.ci_high, 1.0):.3f}"
+        return decimals(found.mean), ""
+    return decimals(found.mean), span(max(found.ci_low, 0.0), min(found.ci_high, 1.0))
 
 
 def _mean_gap(found: Estimate) -> tuple[str, str]:
-    return _points(found.mean), _points_interval(found)
+    return points(found.mean), _points_interval(found)
 
 
 def _side(found: SideFigure) -> tuple[str, str]:
     if found.ci_low is None or found.ci_high is None:
-        return _share(found.value), ""
-    return _share(found.value), f"{found.ci_low:.3f} to {found.ci_high:.3f}"
-
-
-def _share(value: float | None) -> str:
-    return NONE if value is None else f"{value:.3f}"
-
-
-def _points(value: float | None) -> str:
-    return NONE if value is None else f"{MINUS if value < 0 else '+'}{abs(100 * value):.1f}"
+        return decimals(found.value), ""
+    return decimals(found.value), span(found.ci_low, found.ci_high)
 
 
 def _points_interval(found: Estimate | FigureGap) -> str:
     if found.ci_low is None or found.ci_high is None:
         return ""
-    return f"{_points(found.ci_low)} to {_points(found.ci_high)}"
+    return interval(found.ci_low, found.ci_high)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from medgain.metrics.base import METRICS, Metric, find_metric, split_metric
-from medgain.report.shared.wording import score
+from medgain.runtime.text import decimals
 
 _UNKNOWN_DIGITS = 3
 
@@ -28,7 +28,7 @@ def metric_unit(metric: str) -> str:
 def metric_value(metric: str, value: Any) -> str:
     """Return a metric's value with the digits that it is registered with."""
     known = known_metric(metric)
-    return score(value, known.digits if known else _UNKNOWN_DIGITS)
+    return decimals(value, known.digits if known else _UNKNOWN_DIGITS)
 
 
 def metric_name(metric: str) -> str:

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from medgain.report.shared.metrics import metric_name
-from medgain.report.shared.wording import (
-    MINUS,
-    VERDICTS,
+from medgain.report.study.frame import Block, Frame
+from medgain.runtime.text import (
     amount,
-    control_passed,
-    control_sentence,
-    count,
-    gain,
-    interval,
     listing,
     number,
-    p_relation,
+    percent,
     plural,
-    points,
-    share,
     unit_name,
 )
-from medgain.report.study.frame import Block, Frame
 
 SIGNS = {"helps": "▲", "hurts": "▼", "equivalent": "=", "no evidence": "○"}
 KINDS = {"helps": "helps", "hurts": "hurts", "equivalent": "equal", "no evidence": "open"}
@@ -60,7 +49,7 @@ def headline(frame: Frame, rows: list[dict[str, Any]]) -> str:
         return "No verdict: no arm could be compared with the reference."
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     references = _references(frame, rows)
-    by_verdict = {kind: [r for r in compared if r.get("verdict") == kind] for kind in VERDICTS}
+    by_verdict = {kind: [r for r in compared if r.get("verdict") == kind] for kind in SIGNS}
     if by_verdict["helps"]:
         parts = []
         for reference, chosen in _by_reference(frame, by_verdict["helps"]).items():
@@ -104,7 +93,7 @@ def _where(frame: Frame, rows: list[dict[str, Any]]) -> str:
     """Return "real (at 5 % and 20 %) and dcgan (at 5 %)": arms with their fractions."""
     found: dict[str, list[str]] = {}
     for row in rows:
-        found.setdefault(row["arm"], []).append(share(row["fraction"]))
+        found.setdefault(row["arm"], []).append(percent(row["fraction"]))
     if len(frame.files.fractions) == 1:
         return listing(list(found))
     return listing([f"{arm} (at {listing(where)})" for arm, where in found.items()])
@@ -176,42 +165,23 @@ def _reference_line(frame: Frame, rows: list[dict[str, Any]]) -> str:
 
 def _verdict_row(frame: Frame, row: dict[str, Any]) -> Block:
     """Return one line of the answer: the sign, the sentence, and what qualifies it."""
+    sentence = str(row["sentence"])
     if row.get("control") == "aa":
         passed = control_passed(row)
         sign, kind = {True: ("✓", "passed"), False: ("✗", "hurts"), None: ("?", "open")}[passed]
         word = {True: "passed", False: "failed", None: "not checked"}[passed]
-        return _line(frame, row, sign, kind, word, control_sentence(row, frame.unit(row["metric"])))
+        return _line(frame, row, sign, kind, word, sentence)
     verdict = row.get("verdict", "no evidence")
     if number(row.get("gain")) is None:
-        sentence = row.get("sentence") or "It could not be compared."
         return _line(frame, row, "–", "open", "not compared", sentence)
     sign, kind = SIGNS.get(verdict, "○"), KINDS.get(verdict, "open")
-    return _line(frame, row, sign, kind, verdict, verdict_sentence(frame, row))
-
-
-def verdict_sentence(frame: Frame, row: dict[str, Any]) -> str:
-    """Return a comparison as a sentence, its numbers as people read them."""
-    if number(row.get("ci_low")) is None:
-        return str(row.get("sentence") or f"{row['arm']}: no interval could be made.")
-    unit, level = frame.unit(row["metric"]), frame.files.verdict.get("level") or 0.95
-    name, reference = metric_name(row["metric"]), row["reference"]
-    chance = f"{p_relation(row.get('p_holm'))} after Holm, {plural(row.get('repeats'), 'pair')}"
-    measured = gain(row["gain"], row["ci_low"], row["ci_high"], unit, level)
-    size = f"{points(abs(row['gain']), unit).removeprefix('+')} {unit_name(unit)}"
-    bounds = f"{share(level)} interval of the gain {interval(row['ci_low'], row['ci_high'], unit)}"
-    if row.get("verdict") in ("helps", "hurts"):
-        word = "better" if row["gain"] > 0 else "worse"
-        return f"{name} is {size} {word} than with {reference} ({bounds}; {chance})."
-    if row.get("verdict") == "equivalent":
-        return f"No difference that matters from {reference}: {measured}."
-    return f"No evidence that it helps or hurts: {measured} against {reference}; {chance}."
+    return _line(frame, row, sign, kind, verdict, sentence)
 
 
 def _line(
     frame: Frame, row: dict[str, Any], sign: str, kind: str, word: str, sentence: str
 ) -> Block:
     worth = worth_text(row)
-    failed = number(row.get("failed_cells")) or 0
     return {
         "arm": row["arm"],
         "swatch": frame.swatches.get(row["arm"], ""),
@@ -221,22 +191,17 @@ def _line(
         "sentence": sentence,
         "worth": f"{worth[0].upper()}{worth[1:]}." if worth and row.get("control") != "aa" else "",
         "generator": (row.get("generator") or {}).get("text", ""),
-        "failed": f"{plural(failed, 'paired training')} failed and could not count."
-        if failed
-        else "",
     }
 
 
+def control_passed(row: dict[str, Any]) -> bool | None:
+    """Return whether an A/A comparison found nothing, or None where it could not be made."""
+    if number(row.get("gain")) is None or number(row.get("ci_low")) is None:
+        return None
+    return row.get("verdict") in ("no evidence", "equivalent")
+
+
 def worth_text(row: dict[str, Any]) -> str:
-    """Return "worth 43 real images (95 % interval 12 to 90)", or nothing without a rate."""
+    """Return "worth about 43 real images (95 % interval 12 to 90)", or nothing without a rate."""
     worth = row.get("worth_real_images") or {}
-    if worth.get("text"):
-        return re.sub(r"(?<=\s)-(?=\d)", MINUS, str(worth["text"]).rstrip("."))
-    estimate = number(worth.get("estimate"))
-    if estimate is None:
-        return ""
-    text = f"worth {count(estimate)} real images"
-    low, high = number(worth.get("low")), number(worth.get("high"))
-    if low is None or high is None:
-        return text
-    return f"{text} ({share(0.95)} interval {count(low)} to {count(high)})"
+    return str(worth.get("text") or "")

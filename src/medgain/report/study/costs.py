@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from medgain.report.shared.wording import count, number, plural, seconds, share
 from medgain.report.study.frame import Block, Frame
+from medgain.runtime.text import count, duration, number, percent, plural
 
 
 def costs(frame: Frame) -> Block:
@@ -20,7 +20,7 @@ def costs(frame: Frame) -> Block:
                     {
                         "arm": arm,
                         "swatch": frame.swatches[arm],
-                        "fraction": share(fraction),
+                        "fraction": percent(fraction),
                         "real": _spread(done, "real_images"),
                         "copied": _spread(done, "oversampled_images"),
                         "synthetic": _spread(done, "synthetic_images"),
@@ -64,16 +64,16 @@ def _cost_lines(frame: Frame) -> list[str]:
         peak = f", peak memory {count(memory)} MB" if memory else ""
         lines.append(
             f"{plural(len(stages), 'generator')} trained once and shared between arms: "
-            f"{seconds(total)} together{peak}{energy_used(stages)}."
+            f"{duration(total)} together{peak}{energy_used(stages)}."
         )
     training = sum(number(cell.get("train_seconds")) or 0 for cell in frame.files.cells)
     lines.append(
-        f"{plural(len(frame.files.cells), 'cell')}: {seconds(training)} of training together."
+        f"{plural(len(frame.files.cells), 'cell')}: {duration(training)} of training together."
     )
     if number(frame.files.environment.get("seconds")) is not None:
         workers = frame.files.environment.get("workers")
         at = f" with {plural(workers, 'worker')}" if number(workers) else ""
-        lines.append(f"The whole run took {seconds(frame.files.environment['seconds'])}{at}.")
+        lines.append(f"The whole run took {duration(frame.files.environment['seconds'])}{at}.")
     return lines
 
 
@@ -100,7 +100,7 @@ def _failed(item: dict[str, Any]) -> bool:
 def _where(item: dict[str, Any]) -> str:
     label = f"{item['label']}, " if item.get("label") else ""
     return (
-        f"{label}{share(item.get('fraction'))}, fold {item.get('fold', '–')}, "
+        f"{label}{percent(item.get('fraction'))}, fold {item.get('fold', '–')}, "
         f"repeat {item.get('repeat', '–')}"
     )
 
@@ -115,4 +115,4 @@ def _spread(cells: list[dict[str, Any]], key: str) -> str:
 
 def _mean_seconds(cells: list[dict[str, Any]], key: str) -> str:
     values = [v for cell in cells if (v := number(cell.get(key))) is not None]
-    return seconds(sum(values) / len(values)) if any(values) else "–"
+    return duration(sum(values) / len(values)) if any(values) else "–"

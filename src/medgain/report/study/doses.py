@@ -11,9 +11,9 @@ from markupsafe import Markup
 from medgain.report.charts.curves import curve_css
 from medgain.report.charts.forest import ForestAxis, forest_axis
 from medgain.report.charts.svg import Canvas, Scale, Style, nice_ticks, tick_text
-from medgain.report.shared.wording import count, gain, interval, listing, number, points, unit_name
 from medgain.report.study.answer import KINDS, SIGNS, primary_rows
 from medgain.report.study.frame import Block, Frame
+from medgain.runtime.text import count, gain, interval, listing, number, points, unit_name
 
 _CAP = 3.5  # half the width of an interval's end
 

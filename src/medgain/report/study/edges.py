@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from medgain.report.shared.metrics import metric_head, metric_name
-from medgain.report.shared.wording import gain, number
 from medgain.report.study.frame import Block, Frame
 from medgain.report.study.slices import Case, Scene, case_name, most_contested, role_name, tile
+from medgain.runtime.text import gain, number
 
 _METRICS = ("pixel_accuracy", "dice", "boundary_f")
 _SIDE = 0.2  # of the slice's shorter side

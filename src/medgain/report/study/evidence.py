@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from medgain.report.charts.curves import Line, roc_chart
-from medgain.report.shared.wording import count, number, plural
 from medgain.report.study.frame import Block, Frame
 from medgain.report.study.gains import recall_gains
 from medgain.report.study.structures import class_metrics, mean_sd, metric_columns
+from medgain.runtime.text import count, number, plural
 
 
 def score_tables(frame: Frame) -> list[Block]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from medgain.report.shared.wording import NONE, count, number, score, share
 from medgain.report.study.frame import Block, Frame
+from medgain.runtime.text import NONE, count, decimals, number, percent
 
 _MEANS = {
     "classifier-agreement": "probability of the class, by a classifier of real training images",
@@ -35,7 +35,9 @@ def filters(frame: Frame) -> Block | None:
 def _rows(frame: Frame, arm: str, fraction: float, found: list[dict[str, Any]]) -> list[Block]:
     labels = dict.fromkeys(label for one in found for label in one.get("classes") or {})
     accuracy = _mean([one.get("balanced_accuracy") for one in found])
-    judge = f", balanced accuracy {score(accuracy)} on real images" if accuracy is not None else ""
+    judge = (
+        f", balanced accuracy {decimals(accuracy)} on real images" if accuracy is not None else ""
+    )
     rows = []
     for label in labels:
         of_class = [one["classes"][label] for one in found if label in (one.get("classes") or {})]
@@ -43,14 +45,14 @@ def _rows(frame: Frame, arm: str, fraction: float, found: list[dict[str, Any]]) 
             {
                 "arm": arm,
                 "swatch": frame.swatches[arm],
-                "fraction": share(fraction),
+                "fraction": percent(fraction),
                 "by": str(found[0].get("by")) + judge,
                 "label": label or "all images",
                 "candidates": _count(of_class, "candidates"),
                 "kept": _count(of_class, "kept"),
-                "threshold": score(_mean([one.get("threshold") for one in of_class])),
-                "all": score(_mean([one.get("mean_score") for one in of_class])),
-                "best": score(_mean([one.get("mean_score_kept") for one in of_class])),
+                "threshold": decimals(_mean([one.get("threshold") for one in of_class])),
+                "all": decimals(_mean([one.get("mean_score") for one in of_class])),
+                "best": decimals(_mean([one.get("mean_score_kept") for one in of_class])),
             }
         )
     return rows

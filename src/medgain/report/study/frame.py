@@ -12,8 +12,8 @@ from markupsafe import Markup
 from medgain.metrics.base import split_metric
 from medgain.report.charts.svg import Style, arm_styles, swatch
 from medgain.report.shared.metrics import known_metric, metric_name, metric_unit, metric_value
-from medgain.report.shared.wording import NONE, count, share
 from medgain.report.study.files import StudyFiles
+from medgain.runtime.text import NONE, count, percent
 
 Block = dict[str, Any]
 
@@ -110,7 +110,7 @@ class Frame:
 
     def fraction_line(self, fraction: float) -> str:
         """Return "5 % of the training data · 261 real images"."""
-        whole = "All of" if fraction >= 1 else f"{share(fraction)} of"
+        whole = "All of" if fraction >= 1 else f"{percent(fraction)} of"
         images = self.real_images.get(fraction)
         line = f"{whole} the training data"
         return f"{line} · {count(images)} real images" if images else line

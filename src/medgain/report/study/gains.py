@@ -8,18 +8,18 @@ from medgain.metrics.base import split_metric
 from medgain.report.charts.curves import CurvePoint, learning_curve
 from medgain.report.charts.forest import ForestAxis, forest_axis, forest_ruler, forest_strip
 from medgain.report.shared.metrics import metric_name
-from medgain.report.shared.wording import (
+from medgain.report.study.answer import KINDS, SIGNS, primary_rows, worth_text
+from medgain.report.study.frame import Block, Frame
+from medgain.runtime.text import (
     count,
     gain,
     interval,
     number,
     p_value,
+    percent,
     points,
-    share,
     unit_name,
 )
-from medgain.report.study.answer import KINDS, SIGNS, primary_rows, worth_text
-from medgain.report.study.frame import Block, Frame
 
 _FEW_CLASSES = 4
 
@@ -139,7 +139,7 @@ def exchange(frame: Frame) -> Block | None:
             "arm": row["arm"],
             "swatch": frame.swatches[row["arm"]],
             "images": count(frame.real_images.get(float(row["fraction"]))),
-            "fraction": share(row["fraction"]),
+            "fraction": percent(row["fraction"]),
             "score": frame.value(metric, row.get("mean")),
             "worth": worth_text(row) or "–",
         }

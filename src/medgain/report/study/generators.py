@@ -11,10 +11,10 @@ from medgain.report.charts.curves import Line, line_chart
 from medgain.report.charts.svg import Style
 from medgain.report.shared.mask_pictures import in_pairs, masks_of, overlaid
 from medgain.report.shared.pictures import contact_sheet, fit_sheets, load_arrays, png, to_8bit
-from medgain.report.shared.wording import NONE, count, listing, plural, score, seconds
 from medgain.report.study.frame import Block, Frame
 from medgain.report.study.training import curve_name, mean_curves
 from medgain.runtime.files import read_json
+from medgain.runtime.text import NONE, count, decimals, duration, listing, plural
 
 EXAMPLES = 6
 _TILE_PX = (128, 96, 64, 48)
@@ -58,7 +58,7 @@ def _sheet(stage: dict[str, Any], limit_bytes: int) -> Block:
         "facts": (
             f"learned from {plural(stage.get('train_images'), 'training image')}; "
             f"{count(stage.get('images_seen'))} images shown in {count(stage.get('steps'))} steps, "
-            f"{seconds(stage.get('seconds'))}"
+            f"{duration(stage.get('seconds'))}"
         ),
         "run": f"repeat {stage.get('repeat')}, fold {stage.get('fold')}",
         "label": label,
@@ -106,7 +106,7 @@ def consistency_line(found: Any) -> str:
 
 
 def _scored(side: Any) -> str:
-    return score(side.get("value") if isinstance(side, dict) else side)
+    return decimals(side.get("value") if isinstance(side, dict) else side)
 
 
 def _pictures(stack: Any) -> TypeGuard[NDArray[np.generic]]:

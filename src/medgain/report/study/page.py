@@ -10,7 +10,6 @@ from typing import Any
 from markupsafe import Markup
 
 from medgain.report.shared.rendering import read_asset, render
-from medgain.report.shared.wording import share
 from medgain.report.study.answer import answer
 from medgain.report.study.costs import costs, failures
 from medgain.report.study.distributions import distribution_views
@@ -27,6 +26,7 @@ from medgain.report.study.structures import case_tables, structure_views
 from medgain.report.study.training import training_views
 from medgain.runtime.errors import MedgainError
 from medgain.runtime.files import write_text
+from medgain.runtime.text import percent
 
 LIMIT_BYTES = 5_000_000
 _PICTURE_BUDGETS = (2_400_000, 1_000_000, 300_000, 0)
@@ -92,7 +92,7 @@ def _content(frame: Frame) -> dict[str, Any]:
         "exchange": exchange(frame),
         "metric_heads": metric_heads(frame),
         "scores": score_tables(frame),
-        "level": share(files.verdict.get("level", 0.95)) if files.verdict.get("scores") else "",
+        "level": percent(files.verdict.get("level", 0.95)) if files.verdict.get("scores") else "",
         "class_views": class_views(frame),
         **_segmentation(frame),
         "training": training_views(frame),

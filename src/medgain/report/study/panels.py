@@ -9,7 +9,6 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from medgain.report.shared.pictures import load_arrays, to_8bit
-from medgain.report.shared.wording import number, score
 from medgain.report.study.edges import edges
 from medgain.report.study.frame import Block, Frame
 from medgain.report.study.slices import (
@@ -22,6 +21,7 @@ from medgain.report.study.slices import (
     role_name,
     tile,
 )
+from medgain.runtime.text import decimals, number
 
 _ORDER = ("worst", "median", "best")
 _SIDES_PX = (512, 384, 256, 192, 128)
@@ -142,7 +142,7 @@ def _case(frame: Frame, case: Case, scene: Scene) -> Block:
     return {
         "role": role_name(case),
         "name": said,
-        "note": f"Dice {score(case['dice'])}" if number(case.get("dice")) is not None else "",
+        "note": f"Dice {decimals(case['dice'])}" if number(case.get("dice")) is not None else "",
         "cards": cards,
         "tiles": 1 + len(frame.mask_classes),
     }
@@ -169,4 +169,4 @@ def _tiles(frame: Frame, scene: Scene, box: Box, whose: str, said: str) -> list[
 
 def _dice_lines(frame: Frame, case: Case, arm: str) -> list[tuple[str, str]]:
     known = ((case.get("arms") or {}).get(arm) or {}).get("dice") or {}
-    return [(name, score(known.get(name), 2)) for name in frame.mask_classes]
+    return [(name, decimals(known.get(name), 2)) for name in frame.mask_classes]

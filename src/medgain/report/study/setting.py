@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from medgain.report.shared.metrics import metric_name
-from medgain.report.shared.wording import amount, count, number, plural, seconds, share
 from medgain.report.study.frame import Block, Frame
+from medgain.runtime.text import amount, count, duration, number, percent, plural
 
 _ON_LEAK = {"error": "refuse to run", "drop": "drop from training"}
 LISTED = 200  # names of dropped images, leaks and the like that the page lists
@@ -141,7 +141,7 @@ def _parts(rows: list[dict[str, Any]]) -> list[Block]:
         return []
     return [
         {
-            "fraction": share(fraction),
+            "fraction": percent(fraction),
             "draws": count(len(group)),
             **{name: _range(group, f"{name}_images", f"{name}_groups") for name in names},
             "classes": _per_class(group),
@@ -213,14 +213,14 @@ def reproduction(frame: Frame) -> Block:
     flat: list[tuple[str, str]] = []
     for key, value in environment.items():
         if key == "seconds":
-            flat.append(("duration", seconds(value)))
+            flat.append(("duration", duration(value)))
         elif isinstance(value, dict):
             flat += [(f"{key}: {name}", str(inner)) for name, inner in value.items()]
         else:
             flat.append((key, str(value)))
     margin = amount(frame.files.verdict.get("margin"), frame.unit(frame.files.metric))
     level = frame.files.verdict.get("level")
-    return {"plan": frame.files.plan_text, "facts": flat, "margin": margin, "level": share(level)}
+    return {"plan": frame.files.plan_text, "facts": flat, "margin": margin, "level": percent(level)}
 
 
 def _capped(names: Iterable[str]) -> list[str]:

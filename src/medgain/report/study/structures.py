@@ -9,9 +9,9 @@ import pandas as pd
 
 from medgain.metrics.base import split_metric
 from medgain.report.shared.metrics import metric_head, metric_name
-from medgain.report.shared.wording import NONE, count, interval, number, plural, points, unit_name
 from medgain.report.study.frame import Block, Frame
 from medgain.report.study.slices import colour
+from medgain.runtime.text import NONE, count, interval, number, plural, points, unit_name
 
 CASE_METRICS = ("dice", "iou", "hd95_mm", "hd95")  # in a case's cell, beside the primary one
 _ROWS = (40, 12)  # cases in the first table, and in those that are folded

@@ -9,8 +9,8 @@ import numpy as np
 
 from medgain.report.charts.curves import Line, line_chart
 from medgain.report.shared.metrics import known_metric, metric_name
-from medgain.report.shared.wording import score
 from medgain.report.study.frame import Block, Frame
+from medgain.runtime.text import decimals
 
 _STEPS_SHOWN = 60
 _NOT_DRAWN = ("learning_rate", "lr")
@@ -96,7 +96,7 @@ def _floats(values: Any) -> np.ndarray | None:
 
 def _spoken(name: str, lines: Sequence[Line]) -> str:
     ends = [
-        f"{line.name} {score(line.y[np.isfinite(line.y)][-1])}"
+        f"{line.name} {decimals(line.y[np.isfinite(line.y)][-1])}"
         for line in lines
         if np.isfinite(line.y).any()
     ]

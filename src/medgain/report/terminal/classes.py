@@ -10,7 +10,7 @@ from rich.text import Text
 
 from medgain.metrics.base import split_metric
 from medgain.report.shared.metrics import metric_name, metric_unit, metric_value
-from medgain.report.shared.wording import as_ascii, number, points, share, unit_name
+from medgain.runtime.text import as_ascii, number, percent, points, unit_name
 
 _ARM_WIDTH, _MEAN_WIDTH, _GAIN_WIDTH = 22, 9, 10
 
@@ -34,7 +34,7 @@ def class_rows(verdict: dict[str, Any], test_set: str) -> list[tuple[str, list[t
         arms = list(dict.fromkeys(arm for arm, name in mine if name in names))
         if not arms:
             continue
-        rows.append((f"{share(fraction)} of the data", []))
+        rows.append((f"{percent(fraction)} of the data", []))
         # an arm with failed cells has the reference's mean over the others alone
         fullest = max(arms, key=lambda arm: _pairs(mine.get((arm, names[0]))))
         reference = [_mean(mine.get((fullest, name)), "reference_mean") for name in names]

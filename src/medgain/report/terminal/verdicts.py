@@ -12,23 +12,22 @@ from rich.table import Table
 from rich.text import Text
 
 from medgain.report.shared.metrics import metric_name, metric_unit, metric_value
-from medgain.report.shared.wording import (
+from medgain.report.study.answer import control_passed
+from medgain.report.terminal.classes import class_table
+from medgain.runtime.text import (
     NONE,
     amount,
     as_ascii,
-    control_passed,
-    control_sentence,
     count,
     interval,
     listing,
     number,
     p_value,
+    percent,
     plural,
     points,
-    share,
     unit_name,
 )
-from medgain.report.terminal.classes import class_table
 
 _COLOURS = {"helps": "bold blue", "hurts": "bold red", "equivalent": "cyan", "no evidence": ""}
 _PHANTOM = "PHANTOM: these are phantoms, not patients; the figures say nothing about people."
@@ -117,7 +116,7 @@ class TerminalTable:
         rows = self._rows(test_set)
         for fraction in sorted({float(row["fraction"]) for row in rows}):
             chosen = [row for row in rows if float(row["fraction"]) == fraction]
-            head = f"{share(fraction)} of the data"
+            head = f"{percent(fraction)} of the data"
             table.add_row(Text(as_ascii(head) if plain else head, style="italic"))
             for row in sorted(chosen, key=lambda row: row.get("control") == "aa"):
                 cells = _cells(row, self._unit)
@@ -136,9 +135,9 @@ class TerminalTable:
             if row.get("control") == "aa"
         ]
         passed = [row for row in controls if control_passed(row)]
-        lines += [control_sentence(row, self._unit) for row in controls if not control_passed(row)]
+        lines += [str(row["sentence"]) for row in controls if not control_passed(row)]
         if passed:
-            where = listing([share(row["fraction"]) for row in passed])
+            where = listing([percent(row["fraction"]) for row in passed])
             lines.append(f"A/A control passed its check at {where}: no difference where none is.")
         if number(self.verdict.get("detectable_gain")) is not None:
             smallest = amount(self.verdict["detectable_gain"], self._unit)

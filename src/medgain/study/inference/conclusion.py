@@ -84,7 +84,8 @@ def _as_dict(
     control = "aa" if plan.arms[one.arm].same_as == one.reference else None
     # an A/A control asks whether a difference is found where none is: found, or no evidence
     word = decide(estimate, p_holm, 0.0 if control else plan.margin, 1 - plan.level)
-    needed = repeats_needed(estimate, plan.margin, unit=find_metric(one.metric).unit)
+    metric = find_metric(one.metric)
+    needed = repeats_needed(estimate, plan.margin, unit=metric.unit)
     worth = None
     if one.worth is not None:
         worth = {**asdict(one.worth), "text": one.worth.text()}
@@ -110,10 +111,10 @@ def _as_dict(
             word,
             arm=one.arm,
             reference=one.reference,
-            metric=one.metric,
+            metric=metric,
             p_holm=p_holm,
             margin=plan.margin,
-            points=find_metric(one.metric).high == 1.0,
+            control=control is not None,
         ),
         "repeats": estimate.repeats,
         "failed_cells": estimate.failed,

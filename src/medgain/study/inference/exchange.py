@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medgain.runtime.errors import DataError
+from medgain.runtime.text import count, percent
 
 FloatArray = NDArray[np.float64]
 Beyond = Literal["", "above", "below"]
@@ -39,23 +40,23 @@ class ExchangeRate:
         rounded = _round(self.estimate)
         if self.beyond == "above":
             head = (
-                f"worth more than {rounded:,} real images"
+                f"worth more than {count(rounded)} real images"
                 if rounded > 0
-                else ("worth more real images than the learning curve reaches")
+                else "worth more real images than the learning curve reaches"
             )
         elif rounded == 0:
             head = "worth about as many real images as the reference had"
         else:
-            # a cost keeps its minus sign, as its interval does: "worth about -240 (-540 to 330)"
-            head = f"worth about {rounded:,} real images"
+            # a cost keeps its minus sign, as its interval does: "worth about −240 (−540 to 330)"
+            head = f"worth about {count(rounded)} real images"
             head += " (below the learning curve's start)" if self.beyond == "below" else ""
         if np.isnan(self.low):
             return head
-        low, high = _round(self.low), _round(self.high)
-        first = f"more than {low:,}" if self.low_beyond == "above" else f"{low:,}"
-        last = f"more than {high:,}" if self.high_beyond == "above" else f"{high:,}"
-        span = first if self.low_beyond == "above" else f"{first} to {last}"
-        return f"{head} (95 % interval {span})"
+        low, high = count(_round(self.low)), count(_round(self.high))
+        first = f"more than {low}" if self.low_beyond == "above" else low
+        last = f"more than {high}" if self.high_beyond == "above" else high
+        ends = first if self.low_beyond == "above" else f"{first} to {last}"
+        return f"{head} ({percent(0.95)} interval {ends})"
 
 
 def exchange_rate(

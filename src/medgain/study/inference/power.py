@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from medgain.runtime.text import amount, count, decimals, plural
 from medgain.study.inference.statistics import GainEstimate, MixedStudent
 
 POWER = 0.8
@@ -67,10 +68,7 @@ def repeats_needed(
 
     SE² at J trainings is cell_variance/J + shared_variance: the second part (the test images;
     in cross-validation what the folds share) does not shrink with repeats, so the answer may be
-    that no number of trainings suffices.
-
-    Args:
-        unit: the metric's; of a pure number gains are told in points (hundredths).
+    that no number of trainings suffices. `unit` is the metric's: "" for a gain in points.
     """
     if not np.isfinite(estimate.se):
         text = f"unknown: {estimate.reason or 'no interval'}"
@@ -79,18 +77,19 @@ def repeats_needed(
     at_best = detectable_gain(floor, 1e6, power=power, alpha=alpha)
     if at_best >= target:
         factor = (at_best / target) ** 2
-        hidden = f"{at_best:.2g} {unit}" if unit else f"{100 * at_best:.2f} points"
         what = "test images" if estimate.protocol == "official" else "images"
         text = (
             f"no number of trainings would do: even without training noise, gains below "
-            f"{hidden} are hidden by the choice of images; about "
-            f"{factor:.1f} times as many {what} are needed"
+            f"{amount(at_best, unit)} are hidden by the choice of images; about "
+            f"{decimals(factor, 1)} times as many {what} are needed"
         )
         return RepeatsNeeded(target, None, factor, text)
     repeats = _search(estimate, target, power, alpha)
     if repeats is None:
-        return RepeatsNeeded(target, None, float("nan"), f"more than {_MAX_REPEATS:,} trainings")
-    return RepeatsNeeded(target, repeats, 1.0, f"{repeats} paired trainings")
+        return RepeatsNeeded(
+            target, None, float("nan"), f"more than {count(_MAX_REPEATS)} trainings"
+        )
+    return RepeatsNeeded(target, repeats, 1.0, plural(repeats, "paired training"))
 
 
 def _power(df: float, noncentrality: float, critical: float) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from medgain.metrics.base import Metric
+from medgain.runtime.text import amount, gain, interval, magnitude, p_relation, percent, plural
 from medgain.study.inference.statistics import GainEstimate
 
 Verdict = Literal["helps", "hurts", "equivalent", "no evidence"]
@@ -36,47 +38,68 @@ def sentence(
     *,
     arm: str,
     reference: str,
-    metric: str,
+    metric: Metric,
     p_holm: float,
     margin: float = MARGIN,
-    points: bool = True,
+    control: bool = False,
 ) -> str:
-    """Return the verdict as one plain sentence (two if cells failed).
+    """Return the verdict as one plain sentence (two if cells failed), as page and JSON show it.
 
     Args:
-        points: show the gain times 100, as "points" (metrics between 0 and 1); else as it is.
+        margin: of equivalence, in the metric's unit.
+        control: the arm is the reference again, and a difference would be a fault of the study.
     """
-    scale, unit = (100.0, " points") if points else (1.0, "")
-    low, high = f"{scale * estimate.ci_low:+.2f}", f"{scale * estimate.ci_high:+.2f}"
-    interval = (
-        f"{100 * estimate.level:g} % interval {low} to {high}, {_probability(p_holm)} after Holm, "
-        f"{estimate.repeats} paired trainings"
-    )
-    size = f"{scale * abs(estimate.gain):.2f}{unit}"
-    within = "1 point" if points and scale * margin == 1 else f"{scale * margin:g}{unit}"
-    better = "better" if estimate.gain >= 0 else "worse"
-    if verdict in ("helps", "hurts"):
-        text = f"{arm} {verdict}: {metric} is {size} {better} than with {reference} ({interval})."
-    elif verdict == "equivalent":
-        text = (
-            f"{arm} makes no difference that matters: {metric} stays within "
-            f"{within} of {reference} ({interval})."
-        )
+    if control:
+        text = _control_sentence(estimate, verdict, arm, reference, metric.unit)
     elif estimate.reason:
         text = f"No evidence about {arm} against {reference}: {estimate.reason}."
     else:
-        text = (
-            f"No evidence that {arm} helps or hurts: {metric} is {size} {better} than with "
-            f"{reference}, which chance explains ({interval})."
-        )
+        text = _arm_sentence(estimate, verdict, arm, reference, metric, p_holm, margin)
     if estimate.failed:
-        one = estimate.failed == 1
+        verb = "is" if estimate.failed == 1 else "are"
         text += (
-            f" {estimate.failed} paired training{'' if one else 's'} failed and "
-            f"{'is' if one else 'are'} not in this figure."
+            f" {plural(estimate.failed, 'paired training')} failed and {verb} not in this figure."
         )
     return text
 
 
-def _probability(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+def _arm_sentence(
+    estimate: GainEstimate,
+    verdict: Verdict,
+    arm: str,
+    reference: str,
+    metric: Metric,
+    p_holm: float,
+    margin: float,
+) -> str:
+    unit = metric.unit
+    evidence = (
+        f"({percent(estimate.level)} interval of the gain"
+        f" {interval(estimate.ci_low, estimate.ci_high, unit)}; {p_relation(p_holm)} after Holm,"
+        f" {plural(estimate.repeats, 'paired training')})"
+    )
+    word = "better" if estimate.gain >= 0 else "worse"
+    measured = f"{metric.title} is {magnitude(estimate.gain, unit)} {word} than with {reference}"
+    if verdict in ("helps", "hurts"):
+        return f"{arm} {verdict}: {measured} {evidence}."
+    if verdict == "equivalent":
+        within = f"stays within {amount(margin, unit)} of {reference}"
+        return f"{arm} makes no difference that matters: {metric.title} {within} {evidence}."
+    return (
+        f"No evidence that {arm} helps or hurts: {measured}, which chance may explain {evidence}."
+    )
+
+
+def _control_sentence(
+    estimate: GainEstimate, verdict: Verdict, arm: str, reference: str, unit: str
+) -> str:
+    if estimate.reason:
+        return f"The A/A control “{arm}” could not be checked: {estimate.reason}."
+    measured = gain(estimate.gain, estimate.ci_low, estimate.ci_high, unit, estimate.level)
+    again = f"“{arm}” is {reference} again with other seeds"
+    if verdict in ("helps", "hurts"):
+        return (
+            f"The A/A control FAILED its check: {again}, yet a difference was found ({measured})."
+            " Trust no gain of this size in this study."
+        )
+    return f"The A/A control passed its check: {again}, and no difference was found: {measured}."
