@@ -49,11 +49,11 @@ def test_what_cannot_be_chosen_is_named(split_set, make_set):
     ("settings", "message"),
     [
         ({"widht": 3}, "unknown setting 'widht'"),
-        ({"config": {"widht": 3}}, r"unknown key 'config\.widht'; did you mean 'width'"),
+        ({"config": {"widht": 3}}, r"unknown key 'config\.widht' .*'width'"),
         ({"config": {"width": "wide"}}, r"'config\.width' can't be 'wide'"),
         ({"config": {"width": 0}}, r"'config\.width' can't be 0"),
         ({"config": 3}, r"'config' is 3"),
-        ({"budget": {"kimgs": 3}}, r"unknown key 'budget\.kimgs'; did you mean 'kimg'"),
+        ({"budget": {"kimgs": 3}}, r"unknown key 'budget\.kimgs' .*'kimg'"),
         ({"budget": {"kimg": -1}}, r"'budget\.kimg' can't be -1"),
     ],
 )

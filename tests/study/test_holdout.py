@@ -40,9 +40,9 @@ def test_asking_for_a_test_part_holds_one_out(plan):
     ("change", "message"),
     [
         ({"protocol": {"test": "balanced", "per_class": 0}}, r"per_class.*greater than or equal"),
-        ({"protocol": {"test": "balanced", "per_class": -5}}, r"per_class.*got -5"),
-        ({"protocol": {"test": "balanced", "per_class": "many"}}, r"per_class.*got 'many'"),
-        ({"protocol": {"test": "balanced", "per_class": 0.5}}, r"per_class.*got 0\.5"),
+        ({"protocol": {"test": "balanced", "per_class": -5}}, r"per_class.*be -5"),
+        ({"protocol": {"test": "balanced", "per_class": "many"}}, r"per_class.*be 'many'"),
+        ({"protocol": {"test": "balanced", "per_class": 0.5}}, r"per_class.*be 0\.5"),
         ({"protocol": {"test": "stratified"}}, r"'protocol\.test'.*balanced"),
         ({"protocol": {"kind": "holdout", "folds": 3}}, r"unknown key 'protocol\.folds'"),
         ({"protocol": {"kind": "holdout", "per_clas": 3}}, r"'protocol\.per_clas'.*'per_class'"),

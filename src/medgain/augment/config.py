@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from medgain.runtime.errors import ConfigError, suggest
+from medgain.runtime.settings import read_settings
 
 Span = float | tuple[float, float]
 FillMode = Literal["constant", "nearest", "reflect", "wrap"]
@@ -183,15 +183,4 @@ def parse_config(values: Mapping[str, Any], where: str = "policy") -> PolicyConf
     Raises:
         ConfigError: an unknown key (names the nearest), or a value that makes no sense.
     """
-    known = PolicyConfig.model_fields
-    for key in values:
-        if key not in known:
-            raise ConfigError(f"{where}: unknown key '{key}'", suggest(str(key), known))
-    try:
-        return PolicyConfig.model_validate(dict(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0]) if first["loc"] else ""
-        message = str(first["msg"]).removeprefix("Value error, ")
-        shown = f"{key} = {first['input']!r}: {message}" if key else message
-        raise ConfigError(f"{where}: {shown}", "see docs/reference/policies.md") from None
+    return read_settings(PolicyConfig, values, where, remedy="see docs/reference/policies.md")

@@ -55,7 +55,7 @@ def train(
     from medgain.runtime.device import resolve_device
     from medgain.runtime.files import read_json
     from medgain.runtime.overrides import parse_overrides
-    from medgain.study.plan.validation import validate
+    from medgain.runtime.settings import read_settings
     from medgain.tasks.base import TASKS
     from medgain.tasks.saved import CONFIG_NAME
     from medgain.tasks.train_and_save import summary_lines, train_and_save
@@ -67,7 +67,7 @@ def train(
     settings = {"kind": kind, **({"model": model} if model else {}), **parse_overrides(overrides)}
     trained = train_and_save(
         images,
-        chosen(validate(chosen.Config, settings, "task")),
+        chosen(read_settings(chosen.Config, settings, "task")),
         out,
         split=split,
         policy=resolve_policy(policy),

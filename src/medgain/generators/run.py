@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ValidationError
 
 from medgain.generators.base import (
     CONFIG_NAME,
@@ -27,6 +26,7 @@ from medgain.generators.training.parallel import join_world
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import ConfigError, DataError, suggest
 from medgain.runtime.seeds import SeedTree
+from medgain.runtime.settings import ANOTHER_VALUE, read_settings
 
 VALIDATION_PART = "val"
 DEFAULT_COUNT = 100
@@ -100,7 +100,7 @@ def new_generator(
     """
     kind = GENERATORS.get(name)
     kind.check_installed()
-    config = validated(kind.Config, settings, "config")
+    config = read_settings(kind.Config, settings, prefix="config", remedy=ANOTHER_VALUE)
     labels = set(real.records["label"])
     if kind.learns == "one class" and len(labels) > 1:
         return PerClass(name, config), len(labels)
@@ -134,7 +134,9 @@ def train_generator(
         raise ConfigError(
             f"unknown setting '{unknown[0]}'", "settings begin with 'config.' or 'budget.'"
         )
-    budget = validated(Budget, settings.get("budget") or {}, "budget")
+    budget = read_settings(
+        Budget, settings.get("budget") or {}, prefix="budget", remedy=ANOTHER_VALUE
+    )
     real, used = training_part(image_set, split=split, label=label)
     generator, _ = new_generator(name, settings.get("config") or {}, real)
     folder = context.folder
@@ -251,28 +253,6 @@ def _given_part(given: ImageSet) -> ImageSet:
             "give a set with a training part",
         )
     return given.take(~test, step="not the test part") if test.any() else given
-
-
-def validated(model: type[BaseModel], values: Any, prefix: str) -> Any:
-    """Return `model` made from `values`.
-
-    Raises:
-        ConfigError: an unknown key (with the nearest known one), or a value that does not fit.
-    """
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"'{prefix}' is {values!r}", f"write --set {prefix}.KEY=VALUE")
-    for key in values:
-        if key not in model.model_fields:
-            raise ConfigError(f"unknown key '{prefix}.{key}'", suggest(key, model.model_fields))
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join([prefix, *map(str, first["loc"])])
-        raise ConfigError(
-            f"'{key}' can't be {first.get('input')!r}: {first['msg'].lower()}",
-            "give another value with --set",
-        ) from None
 
 
 def _left_for_validation(image_set: ImageSet, split: str | None) -> ImageSet | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from medgain.imageset.imageset import ImageSet
-from medgain.runtime.errors import ConfigError, suggest
+from medgain.runtime.errors import ConfigError
+from medgain.runtime.settings import read_settings
 
 SMALLEST_SIZE_PX = 16
 LARGEST_SIZE_PX = 1024
@@ -44,20 +45,7 @@ def read_options(phantom: str, kind: type[OptionsT], options: Mapping[str, Any])
     Raises:
         ConfigError: an option is unknown (the nearest known one is named) or out of range.
     """
-    known = list(kind.model_fields)
-    for name in options:
-        if name not in known:
-            raise ConfigError(f"the {phantom} phantom has no option '{name}'", suggest(name, known))
-    try:
-        return kind(**options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        meaning = kind.model_fields[name].description or "see the documentation of phantoms"
-        raise ConfigError(
-            f"the {phantom} phantom cannot use {name}={first['input']!r}: {first['msg']}",
-            f"{name} is {meaning}",
-        ) from None
+    return read_settings(kind, options, f"the {phantom} phantom")
 
 
 def check_request(phantom: str, count: int, size_px: int, seed: int) -> None:

@@ -9,8 +9,8 @@ import yaml
 
 from medgain.runtime.errors import ConfigError
 from medgain.runtime.files import write_text
+from medgain.runtime.settings import read_settings
 from medgain.study.plan.plan import Plan
-from medgain.study.plan.validation import validate
 
 
 @dataclass(frozen=True)
@@ -98,4 +98,4 @@ class StudyFolder:
                 f"run one first: medgain study run PLAN --out {self.path}",
             )
         data = yaml.safe_load(self.plan_file.read_text(encoding="utf-8"))
-        return validate(Plan, data, f"plan {self.plan_file}")
+        return read_settings(Plan, data, f"plan {self.plan_file}")

@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict
 
 from medgain.assess.score.parts import check_enough
 from medgain.generators.base import GENERATORS, Budget
-from medgain.generators.run import training_part, validated
+from medgain.generators.run import training_part
 from medgain.imageset.imageset import ImageSet
 from medgain.imageset.splits import split_validation
 from medgain.runtime.errors import ConfigError, DataError, LeakError, suggest
 from medgain.runtime.seeds import SeedTree
+from medgain.runtime.settings import ANOTHER_VALUE, read_settings
 
 HELD_OUT_SHARE = 0.25
 USEFUL_IMAGES = 200  # below that, intervals are too wide to tell generators apart
@@ -165,7 +166,7 @@ def check_models(models: list[str], settings: Mapping[str, Any]) -> None:
                 "leave it out; a study compares arms of any kind",
             )
         kind.check_installed()
-        validated(kind.Config, settings.get(name) or {}, name)
+        read_settings(kind.Config, settings.get(name) or {}, prefix=name, remedy=ANOTHER_VALUE)
     for name in settings:
         if name not in models:
             raise ConfigError(f"--set {name}.…: '{name}' is not compared", suggest(name, models))

@@ -12,9 +12,9 @@ from medgain.generators.base import GENERATORS
 from medgain.metrics.base import METRICS, find_metric
 from medgain.runtime.errors import ConfigError, suggest
 from medgain.runtime.overrides import merge
+from medgain.runtime.settings import read_settings
 from medgain.study.plan.plan import Arm, Plan
 from medgain.study.plan.synthetic import Synthetic
-from medgain.study.plan.validation import validate
 from medgain.study.synthetic.routes import kind_of, translators
 
 
@@ -38,7 +38,7 @@ def load_plan(
             raise ConfigError(f"{where} has no preset '{preset}'", hint)
         data = merge(data, presets[preset])
     data = merge(data, overrides or {})
-    plan = validate(Plan, data, where)
+    plan = read_settings(Plan, data, where)
     _check_names(plan, where)
     return plan
 
@@ -82,7 +82,9 @@ def _check_names(plan: Plan, where: str) -> None:
         if model not in GENERATORS:
             hint = suggest(model, GENERATORS.names())
             raise ConfigError(f"{where}: generators.{name}: unknown generator '{model}'", hint)
-        validate(GENERATORS.get(model).Config, spec.config, f"{where}: generators.{name}.config")
+        read_settings(
+            GENERATORS.get(model).Config, spec.config, f"{where}: generators.{name}.config"
+        )
     for name, arm in plan.arms.items():
         if arm.synthetic:
             _check_translates(plan, arm.synthetic, f"{where}: arms.{name}.synthetic")

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from medgain.runtime.device import Precision
+from medgain.runtime.settings import read_settings
 from medgain.study.plan.synthetic import GeneratorSpec, Part, Synthetic, dose_name
-from medgain.study.plan.validation import validate
 from medgain.tasks.base import TASKS, Task
 
 HeldOutShare = Annotated[
@@ -274,7 +274,7 @@ class Plan(Part):
         if arm is not None and self.recipe(arm).task:
             settings |= self.recipe(arm).task
             where = f"arms.{arm}.task"
-        return kind(validate(kind.Config, settings, where))
+        return kind(read_settings(kind.Config, settings, where))
 
 
 class PlanFile(Plan):
