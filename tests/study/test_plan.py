@@ -52,7 +52,7 @@ def test_pneumonia_recipe_has_the_arms_fractions_and_seeds_of_its_issue():
         ({"fractions": [0.0]}, r"fractions lie above 0"),
         (
             {"arms": {"real": {"oversample": -1}}},
-            r"'arms.real.oversample' can't be -1.*above 0|greater",
+            r"'arms.real.oversample' can't be -1.*greater than 0",
         ),
         ({"arms": {"real": {"oversample": "even"}}}, r"'arms.real.oversample'.*or balanced"),
         ({"arms": {"real": {"oversample": {"ill": 0}}}}, r"'arms.real.oversample'.*greater than 0"),
