@@ -55,7 +55,9 @@ def test_every_cell_test_set_and_metric_has_a_row(finished):
     assert (frame["status"] == "ok").all()
     assert frame["cell"].nunique() == ARMS * 2 * 2
     assert not frame.duplicated(["cell", "test_set", "metric"]).any()
-    assert frame["value"].between(0, 1).all()
+    # precision is undefined where a model calls no image that class
+    defined = frame[frame["value"].notna() | ~frame["metric"].str.startswith("precision")]
+    assert defined["value"].between(0, 1).all() and len(defined) > 0.9 * len(frame)
     assert (frame["steps"] == 6).all()
 
 

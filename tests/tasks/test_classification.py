@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from medgain.augment import resolve_policy
-from medgain.metrics import METRICS
+from medgain.metrics import METRICS, metrics_of
 from medgain.runtime.errors import ConfigError, DataError, TrainingFailure
 from medgain.runtime.seeds import SeedTree
 from medgain.tasks.base import TASKS, TrainingData
@@ -57,7 +57,7 @@ def test_learns_what_the_classes_are(make_images, classes, channels, dtype):
     assert (result.threshold is None) == (len(classes) > 2)
 
 
-def test_score_has_every_metric_and_each_recall(make_images, data):
+def test_score_has_every_metric_and_those_of_each_class(make_images, data):
     task, result = fit(data)
     test = make_images(20, seed=2)
     scores = task.score(task.predict(result, test), test, result.threshold)
@@ -66,7 +66,10 @@ def test_score_has_every_metric_and_each_recall(make_images, data):
         for entry in METRICS
         if entry.value.task == "classification" and entry.value.overall
     }
-    assert set(scores) == expected | {"recall[normal]", "recall[pneumonia]"}
+    by_class = [metric.name for metric in metrics_of("classification") if metric.by_class]
+    assert {"recall", "precision", "auroc"} <= set(by_class)
+    expected |= {f"{name}[{label}]" for name in by_class for label in ("normal", "pneumonia")}
+    assert set(scores) == expected
     assert scores["recall[pneumonia]"] == scores["sensitivity"]
     assert scores["recall[normal]"] == scores["specificity"]
 
