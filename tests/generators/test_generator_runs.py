@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from medgain.generators.base import FitContext
-from medgain.generators.run import sample_run, train_generator, training_part
+from medgain.generators.run import sample_run, train_generator
+from medgain.imageset.parts import generator_part
 from medgain.runtime.errors import ConfigError, DataError
 
 
@@ -17,32 +18,32 @@ def split_set(make_set):
 
 
 def test_the_test_part_is_never_trained_on(split_set):
-    part, used = training_part(split_set)
+    part, used = generator_part(split_set)
     assert len(part) == 20 and set(part.splits) == {"train", "val"}
     assert used == "20 images of 'blobs': its train and val part"
-    part, used = training_part(split_set, split="train", label="ill")
+    part, used = generator_part(split_set, split="train", label="ill")
     assert len(part) == 8 and set(part.records["label"]) == {"ill"}
     assert "class 'ill'" in used and part.card.history[-1]["images"] == 8
     with pytest.raises(DataError, match="must not be trained on the test part"):
-        training_part(split_set, split="test")
+        generator_part(split_set, split="test")
 
 
 def test_sets_without_split_give_all(make_set):
-    part, used = training_part(make_set(6))
+    part, used = generator_part(make_set(6))
     assert len(part) == 6 and "no split" in used
     with pytest.raises(DataError, match="no part 'train'; it has no split"):
-        training_part(make_set(6), split="train")
+        generator_part(make_set(6), split="train")
 
 
 def test_what_cannot_be_chosen_is_named(split_set, make_set):
     with pytest.raises(DataError, match=r"no class 'il'; did you mean 'ill'"):
-        training_part(split_set, label="il")
+        generator_part(split_set, label="il")
     with pytest.raises(DataError, match=r"no part 'dev'; its parts: test, train, val"):
-        training_part(split_set, split="dev")
+        generator_part(split_set, split="dev")
     with pytest.raises(DataError, match="no training part"):
-        training_part(make_set(4, splits=["test"] * 4))
+        generator_part(make_set(4, splits=["test"] * 4))
     with pytest.raises(DataError, match=r"no training part|nothing to train on"):
-        training_part(make_set(4, splits=["test", "test", "test", "train"]), label="ill")
+        generator_part(make_set(4, splits=["test", "test", "test", "train"]), label="ill")
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from medgain.imageset.leaks import (
     drop_leaks,
     find_duplicates,
     merge_near_duplicates_into_groups,
-    own_parts,
     raise_if_leaking,
 )
+from medgain.imageset.parts import own_parts
 from medgain.runtime.errors import LeakError
 
 

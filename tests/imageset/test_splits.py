@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medgain.imageset.imageset import Card, ImageSet
-from medgain.imageset.splits import grouped_folds, official_split, split_validation, subset
+from medgain.imageset.parts import official_split
+from medgain.imageset.splits import grouped_folds, split_validation, subset
 from medgain.runtime.errors import ConfigError, DataError
 
 SETTINGS = settings(deadline=None, max_examples=60)

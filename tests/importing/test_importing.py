@@ -462,7 +462,8 @@ def test_the_real_x_rays(medgain_data: Path, tmp_path: Path) -> None:
         ("val", "pneumonia"): 8, ("test", "normal"): 234, ("test", "pneumonia"): 390,
     }  # fmt: skip
     assert (made.channels, made.images.dtype, made.card.groups_known) == (1, np.uint8, True)
-    from medgain.imageset.leaks import check_split, find_duplicates, own_parts
+    from medgain.imageset.leaks import check_split, find_duplicates
+    from medgain.imageset.parts import own_parts
 
     duplicates = find_duplicates(made)
     assert (len(duplicates.identical), duplicates.extra_copies) == (30, 32)

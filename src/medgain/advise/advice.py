@@ -26,7 +26,7 @@ from medgain.advise.probe.run import Probe, run_probe
 from medgain.advise.shortcut import Shortcut, find_shortcuts
 from medgain.advise.trial import Trial, make_study, try_plan
 from medgain.imageset.imageset import ImageSet
-from medgain.imageset.splits import official_split
+from medgain.imageset.parts import official_split
 from medgain.runtime.errors import ConfigError, MedgainError
 from medgain.runtime.seeds import SeedTree
 from medgain.study.plan.plan import Plan

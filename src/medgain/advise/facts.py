@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from medgain.imageset.imageset import Card, ImageSet, positive_class
+from medgain.imageset.parts import TEST, has_official_split
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.study.inference.simulation import ScoredPart
 
@@ -102,8 +103,8 @@ def find_facts(images: ImageSet, *, task: str | None = None, modality: str = "")
         raise DataError(f"image set '{images.card.name}' is empty", "import some images")
     chosen, both = _task(images, task)
     splits = images.splits
-    pool, test = splits != "test", splits == "test"
-    official = bool(((splits == "train") | (splits == "val")).any() and test.any())
+    pool, test = splits != TEST, splits == TEST
+    official = has_official_split(images)
     if not official:
         pool, test = np.ones(len(images), bool), np.zeros(len(images), bool)
     counts = _count(images, chosen, pool, test)

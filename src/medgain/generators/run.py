@@ -24,11 +24,11 @@ from medgain.generators.kinds.translation.generator import Translator
 from medgain.generators.saved import read_description
 from medgain.generators.training.parallel import join_world
 from medgain.imageset.imageset import ImageSet
-from medgain.runtime.errors import ConfigError, DataError, suggest
+from medgain.imageset.parts import generator_part, generator_validation_part, given_part
+from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.seeds import SeedTree
 from medgain.runtime.settings import ANOTHER_VALUE, read_settings
 
-VALIDATION_PART = "val"
 DEFAULT_COUNT = 100
 
 
@@ -39,52 +39,6 @@ class GeneratorRun:
     folder: Path
     report: FitReport
     used: str
-
-
-def training_part(
-    image_set: ImageSet, *, split: str | None = None, label: str | None = None
-) -> tuple[ImageSet, str]:
-    """Return the images that a generator may learn from, and a sentence saying which they are.
-
-    A set with a split of its own gives its train and val parts, or `split`; never its test part.
-
-    Raises:
-        DataError: the test part is asked for, or nothing is left; says what there is.
-    """
-    splits = image_set.splits
-    parts = sorted({str(part) for part in splits} - {""})
-    if split == "test":
-        raise DataError(
-            "a generator must not be trained on the test part: its images would come back in"
-            " training",
-            "use --split train, or leave --split out",
-        )
-    if split is not None and split not in parts:
-        raise DataError(
-            f"'{image_set.card.name}' has no part '{split}'",
-            f"its parts: {', '.join(parts)}" if parts else "it has no split; leave --split out",
-        )
-    chosen = [split] if split else [part for part in parts if part in ("train", "val")]
-    if parts and not chosen:
-        raise DataError(
-            f"'{image_set.card.name}' has the parts {', '.join(parts)}, and no training part",
-            "name one with --split",
-        )
-    keep = np.isin(splits.astype(str), chosen) if parts else np.ones(len(image_set), dtype=bool)
-    where = f"its {' and '.join(chosen)} part" if parts else "all of it (it has no split)"
-    if label is not None:
-        if label not in image_set.classes:
-            raise DataError(
-                f"'{image_set.card.name}' has no class '{label}'",
-                suggest(label, image_set.classes),
-            )
-        keep &= image_set.records["label"].to_numpy() == label
-    count = int(keep.sum())
-    of_class = f" of class '{label}'" if label is not None else ""
-    used = f"{count} images{of_class} of '{image_set.card.name}': {where}"
-    if not count:
-        raise DataError(f"nothing to train on: {used}", "choose another --split or --label")
-    return image_set.take(keep, step=f"training part for a generator: {where}{of_class}"), used
 
 
 def new_generator(
@@ -121,7 +75,7 @@ def train_generator(
     Args:
         context: its folder receives the run and the trained generator.
         label: train on this class; without it, one generator per class present.
-        split: the part to train on; see `training_part`.
+        split: the part to train on; see `generator_part`.
         settings: {"config": {...}, "budget": {...}} over the defaults.
 
     Raises:
@@ -137,13 +91,15 @@ def train_generator(
     budget = read_settings(
         Budget, settings.get("budget") or {}, prefix="budget", remedy=ANOTHER_VALUE
     )
-    real, used = training_part(image_set, split=split, label=label)
+    real, used = generator_part(image_set, split=split, label=label)
     generator, _ = new_generator(name, settings.get("config") or {}, real)
     folder = context.folder
     assert folder is not None, "a run needs a folder"
     _refuse_other_run(context)
     if context.validation is None:
-        context = dataclasses.replace(context, validation=_left_for_validation(image_set, split))
+        context = dataclasses.replace(
+            context, validation=generator_validation_part(image_set, split)
+        )
     report = generator.fit(real, budget, context)
     if join_world(context.device).first:
         generator.save(folder)
@@ -192,7 +148,7 @@ def sample_run(
     if sources is not None:
         return _translations(generator, folder, sources, count, seed, label)
     if masks is not None:
-        masks = _given_part(masks)
+        masks = given_part(masks)
     if count is None:
         count = DEFAULT_COUNT if masks is None else len(masks)
     if masks is not None and 0 < count < len(masks):
@@ -226,7 +182,7 @@ def _translations(
                 f"{generator.name} translates to any of {', '.join([label, *others])}",
                 "name one with --label",
             )
-    part = generator.translatable(_given_part(sources), label)
+    part = generator.translatable(given_part(sources), label)
     count = len(part) if count is None else count
     if count > len(part):
         raise DataError(
@@ -238,29 +194,6 @@ def _translations(
         order = SeedTree(seed).child("chosen sources").numpy().permutation(len(part))
         part = part.take(np.sort(order[: max(count, 0)]))
     return generator.sample(count, seed=seed, labels=[label] * max(count, 0), sources=part)
-
-
-def _given_part(given: ImageSet) -> ImageSet:
-    """Return the images to draw from: never those of the test part.
-
-    Raises:
-        DataError: there are no others.
-    """
-    test = given.splits.astype(str) == "test"
-    if len(given) and test.all():
-        raise DataError(
-            f"'{given.card.name}' is a test part: its patients would come back in training",
-            "give a set with a training part",
-        )
-    return given.take(~test, step="not the test part") if test.any() else given
-
-
-def _left_for_validation(image_set: ImageSet, split: str | None) -> ImageSet | None:
-    """Return the set's validation part if another part is trained on, else None."""
-    if split is None or split == VALIDATION_PART:
-        return None
-    kept = image_set.splits.astype(str) == VALIDATION_PART
-    return image_set.take(kept, step="validation part") if kept.any() else None
 
 
 def _refuse_other_run(context: FitContext) -> None:

@@ -13,8 +13,8 @@ from medgain.imageset.leaks import (
     DuplicateReport,
     check_split,
     find_duplicates,
-    own_parts,
 )
+from medgain.imageset.parts import own_parts
 from medgain.imageset.pictures import contact_sheet
 from medgain.runtime.files import atomic_path
 

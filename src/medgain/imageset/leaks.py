@@ -21,7 +21,6 @@ __all__ = [
     "drop_leaks",
     "find_duplicates",
     "merge_near_duplicates_into_groups",
-    "own_parts",
     "raise_if_leaking",
 ]
 
@@ -52,13 +51,6 @@ class Leak:
             for part, names in sorted(by_part.items(), key=lambda item: _rank(item[0]))
         ]
         return f"{self.detail}: {'; '.join(seats)}"
-
-
-def own_parts(image_set: ImageSet) -> dict[str, np.ndarray]:
-    """Return the positions of each split that the set came in, in the order train, val, test."""
-    splits = image_set.splits
-    names = [name for name in ("train", "val", "test") if (splits == name).any()]
-    return {name: np.flatnonzero(splits == name) for name in names}
 
 
 def check_split(

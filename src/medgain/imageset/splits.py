@@ -29,25 +29,6 @@ class Group:
     stratum: str
 
 
-def official_split(image_set: ImageSet) -> Split:
-    """Return (pool, test): the set's own train and val parts together, and its test part.
-
-    Raises:
-        DataError: the set has no test part, or nothing but a test part.
-    """
-    splits = image_set.splits
-    pool = np.flatnonzero((splits == "train") | (splits == "val"))
-    test = np.flatnonzero(splits == "test")
-    if len(pool) == 0 or len(test) == 0:
-        missing = "test" if len(test) == 0 else "train"
-        raise DataError(
-            f"image set '{image_set.card.name}' has no {missing} part of its own",
-            "use protocol.kind=cross-validation or holdout, or import a set with train and test"
-            " folders",
-        )
-    return pool, test
-
-
 def grouped_folds(image_set: ImageSet, folds: int, rng: np.random.Generator) -> list[Split]:
     """Return (pool, test) for each of `folds` folds; every image is in one test part.
 

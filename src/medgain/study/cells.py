@@ -12,6 +12,7 @@ import numpy as np
 
 from medgain.imageset import balance, splits
 from medgain.imageset.imageset import ImageSet
+from medgain.imageset.parts import official_split
 from medgain.runtime.seeds import SeedTree
 from medgain.runtime.version import __version__
 from medgain.study.plan.plan import CrossValidation, HoldOut, Plan
@@ -119,7 +120,7 @@ def _pool_and_test(plan: Plan, images: ImageSet, where: Fold) -> splits.Split:
     if isinstance(protocol, HoldOut):  # one test part for all repeats, as an official one is
         rng = SeedTree(plan.seed).child("holdout").numpy()
         return balance.balanced_test(images, protocol.per_class, rng)
-    return splits.official_split(images)
+    return official_split(images)
 
 
 def cell_key(plan: Plan, cell: Cell, data_key: str) -> str:

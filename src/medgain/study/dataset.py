@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medgain.imageset import leaks, splits
+from medgain.imageset import leaks
 from medgain.imageset.imageset import Card, ImageSet
+from medgain.imageset.parts import official_split
 from medgain.phantoms import PHANTOMS
 from medgain.runtime.errors import LeakError
 from medgain.runtime.files import atomic_folder, read_json, write_json
@@ -109,7 +110,7 @@ def _guard(
     """
     pool, parts = np.arange(len(images)), {}
     if isinstance(plan.protocol, Official):
-        pool, test = splits.official_split(images)
+        pool, test = official_split(images)
         parts = {"test": test}
     checks = [(images, {"pool": pool, **parts}, duplicates)]
     for name, part in external.items():

@@ -8,7 +8,7 @@ the set's own test part, which it never sees, says what it is worth.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,8 +24,9 @@ from medgain.imageset.leaks import (
     merge_near_duplicates_into_groups,
     raise_if_leaking,
 )
+from medgain.imageset.parts import model_parts
 from medgain.imageset.splits import split_validation
-from medgain.runtime.errors import ConfigError, DataError, MedgainError, suggest
+from medgain.runtime.errors import ConfigError, MedgainError, suggest
 from medgain.runtime.seeds import SeedTree
 from medgain.tasks.base import FitResult, Task, TrainingData
 from medgain.tasks.saved import save_model
@@ -34,7 +35,7 @@ ON_LEAK = ("error", "drop")
 
 
 @dataclass(frozen=True)
-class Parts:
+class FitParts:
     """Positions in the image set: what is trained on, selected on, and tested on."""
 
     train: np.ndarray
@@ -161,7 +162,7 @@ def choose_parts(
     validation_share: float,
     on_leak: str,
     seeds: SeedTree,
-) -> Parts:
+) -> FitParts:
     """Return what is trained, selected and tested on.
 
     A set with a split gives its train and val parts together (or `split` alone) to training,
@@ -176,7 +177,8 @@ def choose_parts(
     """
     if on_leak not in ON_LEAK:
         raise ConfigError(f"--on-leak '{on_leak}' is not known", suggest(on_leak, ON_LEAK))
-    pool, test, used = _pool_and_test(images, split)
+    own = model_parts(images, split)
+    pool, test, used = own.pool, own.test, own.used
     duplicates = find_duplicates(images)
     notes = []
     seats = {"train": pool, "test": test} if len(test) else {"train": pool}
@@ -191,29 +193,4 @@ def choose_parts(
     train, validation = split_validation(
         grouped, pool, validation_share, seeds.child("validation").numpy()
     )
-    return Parts(train, validation, test, used, notes)
-
-
-def _pool_and_test(images: ImageSet, split: str | None) -> tuple[np.ndarray, np.ndarray, str]:
-    name, splits = images.card.name, images.splits.astype(str)
-    parts = sorted(set(splits) - {""})
-    if split == "test":
-        raise DataError(
-            "a model must not be trained on the test part: nothing could say what it is worth",
-            "use --split train, or leave --split out",
-        )
-    if split is not None and split not in parts:
-        raise DataError(
-            f"'{name}' has no part '{split}'",
-            f"its parts: {', '.join(parts)}" if parts else "it has no split; leave --split out",
-        )
-    chosen: Sequence[str] = [split] if split else [part for part in parts if part != "test"]
-    if parts and not chosen:
-        raise DataError(
-            f"'{name}' has nothing but a test part", "import a set that has images to train on"
-        )
-    everything = np.arange(len(images))
-    if not parts:
-        return everything, everything[:0], f"'{name}', all of it (it has no split)"
-    pool = everything[np.isin(splits, chosen)]
-    return pool, everything[splits == "test"], f"'{name}', its {' and '.join(chosen)} part"
+    return FitParts(train, validation, test, used, notes)

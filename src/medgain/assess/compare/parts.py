@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from medgain.assess.score.parts import check_enough
 from medgain.generators.base import GENERATORS, Budget
-from medgain.generators.run import training_part
 from medgain.imageset.imageset import ImageSet
+from medgain.imageset.parts import HELD_OUT, TEST, TRAIN, VALIDATION, generator_part, part_names
 from medgain.imageset.splits import split_validation
 from medgain.runtime.errors import ConfigError, DataError, LeakError, suggest
 from medgain.runtime.seeds import SeedTree
@@ -22,7 +22,6 @@ from medgain.runtime.settings import ANOTHER_VALUE, read_settings
 HELD_OUT_SHARE = 0.25
 USEFUL_IMAGES = 200  # below that, intervals are too wide to tell generators apart
 LIMIT_IMAGES = 2_000
-_PARTS = ("test", "val")
 
 
 class Protocol(BaseModel):
@@ -80,7 +79,7 @@ def divide(real: ImageSet, protocol: Protocol) -> Parts:
             "give the real set",
         )
     seeds = SeedTree(protocol.seed).child("compare")
-    pool, used = training_part(real, split=protocol.split, label=protocol.label)
+    pool, used = generator_part(real, split=protocol.split, label=protocol.label)
     part = _part(real, protocol.held_out, protocol.label)
     if isinstance(part, float):
         rng = seeds.child("hold-out").numpy()
@@ -111,24 +110,24 @@ def divide(real: ImageSet, protocol: Protocol) -> Parts:
         rng = seeds.child("limit").numpy()
         kept = np.sort(rng.choice(len(held_out), protocol.limit, replace=False))
         held_out, rule = held_out.take(kept), f"{rule}; {protocol.limit:,} of those are compared"
-    return Parts(train, held_out, rule, part == "test")
+    return Parts(train, held_out, rule, part == TEST)
 
 
 def _part(real: ImageSet, held_out: str, label: str | None) -> str | float:
     """Return the name of a part, or the share of the training part to hold out."""
-    own = {str(name) for name in real.splits} - {""}
+    own = set(part_names(real))
     if held_out == "auto":
-        usable = real.splits == "val"
+        usable = real.splits == VALIDATION
         if label is not None:
             usable &= real.records["label"].to_numpy() == label
         enough = usable.sum() >= USEFUL_IMAGES
-        return "val" if "train" in own and enough else HELD_OUT_SHARE
-    if held_out in own and held_out in _PARTS:
+        return VALIDATION if TRAIN in own and enough else HELD_OUT_SHARE
+    if held_out in own and held_out in HELD_OUT:
         return held_out
     try:
         share = float(held_out)
     except ValueError:
-        known = [*sorted(own & set(_PARTS)), "auto"]
+        known = [*sorted(own & set(HELD_OUT)), "auto"]
         raise ConfigError(
             f"--held-out {held_out}: '{real.card.name}' has no such part to hold out",
             suggest(held_out, known) + f" A share such as {HELD_OUT_SHARE} will do too.",

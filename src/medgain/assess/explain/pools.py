@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from medgain.assess.explain.subject import Conditions, Subject
-from medgain.generators.run import training_part
 from medgain.imageset.imageset import ImageSet
+from medgain.imageset.parts import TRAIN, generator_part
 from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
 
@@ -56,11 +56,11 @@ def real_pool(
             training, or none are of these classes.
     """
     _check_form(subject, real)
-    part, used = training_part(real, split=split)
+    part, used = generator_part(real, split=split)
     chosen = _of_classes(part, subject.trained_on.labels)
     trained = chosen.fingerprint() == subject.trained_on.fingerprint
-    if not trained and split is None and "train" in real.splits:
-        alone, of_train = training_part(real, split="train")
+    if not trained and split is None and TRAIN in real.splits:
+        alone, of_train = generator_part(real, split=TRAIN)
         alone = _of_classes(alone, subject.trained_on.labels)
         if alone.fingerprint() == subject.trained_on.fingerprint:
             chosen, used, trained = alone, of_train, True

@@ -29,7 +29,7 @@ class ExplainRequest(Record):
         layers: numbers of convolutions, from 1 in the order in which they run; () for all but
             those of 1 × 1, None for every one.
         filters: how many of each layer.
-        split: part of the real images, see `training_part`.
+        split: part of the real images, see `generator_part`.
         limit: how many real, and as many synthetic images at most.
         seed: of the images that are drawn.
     """

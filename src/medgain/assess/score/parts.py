@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medgain.imageset.imageset import ImageSet
+from medgain.imageset.parts import TEST, TRAIN, has_official_split, hold_out, part_names
 from medgain.imageset.splits import split_validation
 from medgain.runtime.errors import ConfigError, DataError, LeakError, suggest
 from medgain.runtime.seeds import SeedTree
@@ -43,10 +44,9 @@ def divide(real: ImageSet, split: str | None, seed: int) -> RealParts:
         LeakError: a group stands in both parts.
         DataError: too few groups to halve.
     """
-    splits = real.splits
-    own = sorted({name for name in splits if name})
+    own = part_names(real)
     if split is None:
-        split = "test" if "test" in own and {"train", "val"} & set(own) else "half"
+        split = TEST if has_official_split(real) else "half"
     if split == "all":
         return RealParts(real, None, "all images of the real set are held out")
     if split == "half":
@@ -54,7 +54,7 @@ def divide(real: ImageSet, split: str | None, seed: int) -> RealParts:
         train, held_out = split_validation(real, np.arange(len(real)), 0.5, rng)
         rule = f"a random half of the groups is held out (seed {seed})"
         return RealParts(real.take(held_out), real.take(train), rule)
-    if split == "train":
+    if split == TRAIN:
         raise ConfigError(
             "--real-split train: a synthetic set is held against images that its generator never"
             " saw",
@@ -64,8 +64,7 @@ def divide(real: ImageSet, split: str | None, seed: int) -> RealParts:
         raise ConfigError(
             f"'{real.card.name}' has no part '{split}'", suggest(split, [*own, *OTHER_SPLITS])
         )
-    held = splits == split
-    rest = np.isin(splits, ["train", "val"]) & ~held
+    held, rest = hold_out(real, split)
     shared = sorted(set(real.groups[held]) & set(real.groups[rest]))
     if shared:
         raise LeakError(
@@ -74,8 +73,8 @@ def divide(real: ImageSet, split: str | None, seed: int) -> RealParts:
             "use --real-split half, which divides by group",
         )
     rule = f"the set's own {split} part is held out"
-    train_set = real.take(np.flatnonzero(rest)) if rest.any() else None
-    return RealParts(real.take(np.flatnonzero(held)), train_set, rule)
+    train_set = real.take(rest) if len(rest) else None
+    return RealParts(real.take(held), train_set, rule)
 
 
 def check_pair(real: ImageSet, synthetic: ImageSet) -> None:
