@@ -11,15 +11,28 @@ import numpy as np
 import pytest
 
 from medgain.assess.compare import worker as compare_worker
-from medgain.assess.compare.parts import Protocol, check_models, divide
-from medgain.assess.compare.run import RESULTS_NAME, SHEETS_NAME, compare
+from medgain.assess.compare.parts import check_models, divide
+from medgain.assess.compare.result import (
+    COMPARISON_FILE,
+    ComparisonProtocol,
+    ComparisonResult,
+    DoneRow,
+    ExtractorFidelity,
+    FailedRow,
+    ScopeFidelity,
+    TrainedModel,
+    TrainingCost,
+)
+from medgain.assess.compare.run import SHEETS_FILE, compare
 from medgain.assess.compare.scores import apart, ranking, training_images
 from medgain.assess.compare.worker import FAILURE, REPORT, Job, run_job
+from medgain.assess.score.result import FidelityScore, FidelityScores
 from medgain.generators.kinds.per_class import PerClass
 from medgain.generators.models.dcgan import DcganModel
 from medgain.generators.run import new_generator
 from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, DataError, LeakError
+from medgain.runtime.records import read_record
 
 TINY = {"dcgan": {"width": 2, "batch_size": 4}, "gaussian": {"components": 4}}
 
@@ -40,7 +53,7 @@ def make_set(count: int = 80, *, splits: list[str] | None = None, origin="real",
     return ImageSet.from_arrays(images, labels=labels, groups=groups, splits=splits, card=card)
 
 
-def protocol(real: ImageSet, **changes) -> Protocol:
+def protocol(real: ImageSet, **changes) -> ComparisonProtocol:
     settings = {
         "fingerprint": real.fingerprint(),
         "minutes": None,
@@ -54,7 +67,7 @@ def protocol(real: ImageSet, **changes) -> Protocol:
         "device": "cpu",
         "precision": "fp32",
     }
-    return Protocol(**(settings | changes))
+    return ComparisonProtocol(**(settings | changes))
 
 
 @pytest.fixture
@@ -79,56 +92,50 @@ def run(folder: Path, models=("gaussian", "copy"), **changes):
 
 def test_models_stand_in_one_table_with_scores_nulls_and_costs(folder):
     result = run(folder, ("dcgan", "gaussian", "copy"))
-    rows = {row["model"]: row for row in result["rows"]}
+    rows = {row.model: row for row in result.rows}
     assert list(rows) == ["dcgan", "gaussian", "copy"]
-    assert all(row["status"] == "done" for row in rows.values())
-    assert result["ranking"] == ["dcgan"], "controls are no candidates"
+    assert all(row.status == "done" for row in rows.values())
+    assert result.ranking == ["dcgan"], "controls are no candidates"
     for row in rows.values():
-        scopes = row["features"][0]["scopes"]
-        assert [scope["label"] for scope in scopes] == [None, "normal", "ill"]
-        assert set(scopes[0]["scores"]) >= {"kd", "density", "coverage"}
-        assert scopes[0]["scores"]["kd"]["null_sd"] > 0
-        assert row["cost"]["drawn"] == 60 and row["cost"]["peak_memory_mb"] > 0
-        assert row["models"] == 2
-    kd = {
-        name: row["features"][0]["scopes"][0]["scores"]["kd"]["value"] for name, row in rows.items()
-    }
-    reference = result["training_images"]["features"][0]["scopes"][0]["scores"]["kd"]
+        scopes = row.features[0].scopes
+        assert [scope.label for scope in scopes] == [None, "normal", "ill"]
+        assert set(scopes[0].fidelity.scores) >= {"kd", "density", "coverage"}
+        assert scopes[0].fidelity.scores["kd"].null_sd > 0
+        assert row.cost.drawn == 60 and row.cost.peak_memory_mb > 0
+        assert row.models == 2
+    kd = {name: row.features[0].scopes[0].fidelity.scores["kd"].value for name, row in rows.items()}
+    reference = result.training_images.features[0].scopes[0].fidelity.scores["kd"]
     assert kd["copy"] < kd["gaussian"] < kd["dcgan"], "an untrained GAN is farthest from discs"
-    assert abs(kd["copy"] - reference["value"]) < kd["gaussian"] / 2
-    assert "dcgan" in result["headline"] and "real-real" in result["headline"]
-    assert json.loads((folder.parent / "out" / RESULTS_NAME).read_text()) == result
-    with np.load(folder.parent / "out" / SHEETS_NAME) as sheets:
+    assert abs(kd["copy"] - reference.value) < kd["gaussian"] / 2
+    assert "dcgan" in result.headline and "real-real" in result.headline
+    assert read_record(folder.parent / "out" / COMPARISON_FILE, ComparisonResult) == result
+    with np.load(folder.parent / "out" / SHEETS_FILE) as sheets:
         assert {"/ill", "/normal", "dcgan/ill", "copy/normal"} <= set(sheets.files)
 
 
 def test_the_time_of_one_model_is_shared_by_its_classes(folder):
-    rows = run(folder, ("dcgan",), kimg=0.04)["rows"]
-    one = run(folder, ("dcgan",), kimg=0.04, label="ill", out=folder.parent / "one")["rows"]
-    assert rows[0]["models"] == 2 and one[0]["models"] == 1
-    assert rows[0]["cost"]["images_seen"] == one[0]["cost"]["images_seen"] == 40
+    rows = run(folder, ("dcgan",), kimg=0.04).rows
+    one = run(folder, ("dcgan",), kimg=0.04, label="ill", out=folder.parent / "one").rows
+    assert rows[0].models == 2 and one[0].models == 1
+    assert rows[0].cost.images_seen == one[0].cost.images_seen == 40
 
 
 def test_a_failing_model_is_a_row_with_its_cause_and_is_tried_again(folder, monkeypatch):
     result = run(folder, ("pix2pix", "gaussian"))
-    failed, done = result["rows"]
-    assert (
-        failed["status"] == "failed"
-        and "makes square images" in failed["cause"]
-        and failed["remedy"]
-    )
-    assert done["status"] == "done"
-    assert any("pix2pix failed" in sentence for sentence in result["sentences"])
+    failed, done = result.rows
+    assert failed.status == "failed" and "makes square images" in failed.cause and failed.remedy
+    assert done.status == "done"
+    assert any("pix2pix failed" in sentence for sentence in result.sentences)
 
     def crash(self, size_px, channels):
         raise ZeroDivisionError("no such luck")
 
     with monkeypatch.context() as broken:
         broken.setattr("medgain.generators.models.dcgan.Dcgan.build", crash)
-        failed = run(folder, ("dcgan", "gaussian"))["rows"][0]
-        assert failed["cause"] == "ZeroDivisionError: no such luck"
+        failed = run(folder, ("dcgan", "gaussian")).rows[0]
+        assert failed.cause == "ZeroDivisionError: no such luck"
         assert "no such luck" in (folder.parent / "out/models/dcgan/error.log").read_text()
-    rows = {row["model"]: row["status"] for row in run(folder, ("dcgan", "gaussian"))["rows"]}
+    rows = {row.model: row.status for row in run(folder, ("dcgan", "gaussian")).rows}
     assert rows == {"dcgan": "done", "gaussian": "done", "pix2pix": "failed"}
 
 
@@ -142,9 +149,9 @@ def test_what_is_done_is_kept_and_models_can_be_added(folder, monkeypatch):
         guarded.setattr("medgain.assess.compare.run.run_job", never)
         assert run(folder, ("gaussian",)) == first
     both = run(folder, ("copy", "gaussian"))
-    assert [row["model"] for row in both["rows"]] == ["copy", "gaussian"]
-    assert both["rows"][1] == first["rows"][0]
-    assert both["training_images"] == first["training_images"]
+    assert [row.model for row in both.rows] == ["copy", "gaussian"]
+    assert both.rows[1] == first.rows[0]
+    assert both.training_images == first.training_images
 
 
 def test_a_stopped_model_goes_on_from_its_checkpoint(folder, monkeypatch):
@@ -163,11 +170,11 @@ def test_a_stopped_model_goes_on_from_its_checkpoint(folder, monkeypatch):
         interrupted.setattr(DcganModel, "_generator_losses", stopped)
         with pytest.raises(KeyboardInterrupt):
             run(folder, ("dcgan",), **again)
-    kept = json.loads((folder.parent / "again" / RESULTS_NAME).read_text())
+    kept = json.loads((folder.parent / "again" / COMPARISON_FILE).read_text())
     assert kept["rows"] == [{"model": "dcgan", "status": "waiting"}]
     assert "Not trained yet: dcgan." in kept["sentences"]
     gone_on = run(folder, ("dcgan",), **again)
-    assert gone_on["rows"][0]["features"] == whole["rows"][0]["features"]
+    assert gone_on.rows[0].features == whole.rows[0].features
 
 
 def test_another_comparison_in_the_folder_is_refused(folder):
@@ -180,8 +187,10 @@ def test_another_comparison_in_the_folder_is_refused(folder):
     (folder.parent / "other" / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match="holds no comparison"):
         run(folder, ("gaussian",), out=folder.parent / "other")
-    (folder.parent / "out" / RESULTS_NAME).write_text('{"format_version": 99}')
-    with pytest.raises(ConfigError, match="not a comparison of format 1"):
+    (folder.parent / "out" / COMPARISON_FILE).write_text('{"format": 99}')
+    with pytest.raises(
+        DataError, match=r"results\.json is not of .* format: .*choose another --out"
+    ):
         run(folder, ("gaussian",))
 
 
@@ -284,15 +293,33 @@ def test_training_images_are_as_many_of_each_class_as_are_held_out():
 
 
 def test_ranking_and_what_is_apart():
-    def row(name, kd, status="done", control=False):
-        block = [{"scopes": [{"scores": {"kd": {"value": kd}}}]}]
-        return {"model": name, "status": status, "control": control, "features": block}
+    def kd(value, half=0.3):
+        return FidelityScore(
+            value=value, ci_low=value - half, ci_high=value + half, null=0.0, null_sd=0.1,
+            worse_than_null=True, sentence="",
+        )  # fmt: skip
 
-    rows = [row("b", 2.0), row("a", 1.0), row("copy", 0.1, control=True), row("c", 0, "failed")]
+    def row(name, value, control=False):
+        found = FidelityScores(
+            n=9, real_images=18, synthetic_images=18, splits=25, scores={"kd": kd(value)}
+        )
+        block = ExtractorFidelity(
+            name="x", identity="x", scopes=[ScopeFidelity(label=None, fidelity=found)]
+        )
+        cost = TrainingCost(
+            seconds=1, images_seen=1, steps=1, peak_memory_mb=1, energy_wh=None, energy_source="",
+            precision="", threads=1, drawn=1, drawing_seconds=1, wall_seconds=1,
+        )  # fmt: skip
+        return DoneRow(
+            model=name, settings={}, control=control, models=1, config={}, notes=[], cost=cost,
+            features=[block],
+        )  # fmt: skip
+
+    failed = FailedRow(model="c", settings={}, cause="", remedy="")
+    rows = [row("b", 2.0), row("a", 1.0), row("copy", 0.1, control=True), failed]
     assert ranking(rows) == ["a", "b"]
-    one = {"value": 1.0, "ci_low": 0.7, "ci_high": 1.3}
-    assert not apart(one, {"value": 1.4, "ci_low": 1.0, "ci_high": 1.8})
-    assert apart(one, {"value": 1.6, "ci_low": 1.2, "ci_high": 2.0})
+    assert not apart(kd(1.0), kd(1.4, 0.4))
+    assert apart(kd(1.0), kd(1.6, 0.4))
 
 
 def test_a_process_of_its_own_does_the_same_and_may_be_killed(folder, monkeypatch):
@@ -305,8 +332,8 @@ def test_a_process_of_its_own_does_the_same_and_may_be_killed(folder, monkeypatc
     assert run_job(job, folder.parent / "here", isolated=False) is None
     first, second = (ImageSet.open(folder.parent / name / "synthetic") for name in ("own", "here"))
     assert first.fingerprint() == second.fingerprint()
-    report = json.loads((own / REPORT).read_text())
-    assert report["control"] and report["drawn"] == 60
+    report = read_record(own / REPORT, TrainedModel)
+    assert report.control and report.cost.drawn == 60
 
     class Killed:
         def __init__(self, *arguments, **options): ...
@@ -320,7 +347,7 @@ def test_a_process_of_its_own_does_the_same_and_may_be_killed(folder, monkeypatc
     monkeypatch.setattr(compare_worker.subprocess, "Popen", Killed)
     failure = run_job(job, folder.parent / "killed")
     assert failure is not None
-    assert "killed (SIGKILL), most likely for want of memory" in failure["cause"]
+    assert "killed (SIGKILL), most likely for want of memory" in failure.cause
     assert not (folder.parent / "killed" / FAILURE).exists()
 
 

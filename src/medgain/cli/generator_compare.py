@@ -68,7 +68,8 @@ def compare(
     """Train each of MODELS for the same time on the same images of SET, and score them alike."""
     from rich.console import Console
 
-    from medgain.assess.compare.run import RESULTS_NAME, compare
+    from medgain.assess.compare.result import COMPARISON_FILE
+    from medgain.assess.compare.run import compare
     from medgain.report.compare.page import PAGE_NAME, write_compare_page
     from medgain.report.compare.table import ComparisonTable
     from medgain.runtime.overrides import parse_overrides
@@ -94,7 +95,7 @@ def compare(
     )
     write_compare_page(out)
     if as_json:
-        typer.echo((out / RESULTS_NAME).read_text(encoding="utf-8"), nl=False)
+        typer.echo((out / COMPARISON_FILE).read_text(encoding="utf-8"), nl=False)
         return
     console = Console()
     console.print(ComparisonTable(result))

@@ -37,7 +37,7 @@ def fidelity(n, scores):
 
 
 def result(**changes):
-    described = ("name", "label", "summary", "higher_is_better")
+    described = ("name", "label", "head", "summary", "higher_is_better")
     metrics = [
         {key: getattr(find_metric(name), key) for key in described}
         for name in ("kd", "improved_recall")

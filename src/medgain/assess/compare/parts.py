@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from medgain.assess.compare.result import ComparisonProtocol
 from medgain.assess.score.parts import check_enough
-from medgain.generators.base import GENERATORS, Budget
+from medgain.generators.base import GENERATORS
 from medgain.imageset.imageset import ImageSet
 from medgain.imageset.parts import HELD_OUT, TEST, TRAIN, VALIDATION, generator_part, part_names
 from medgain.imageset.splits import split_validation
@@ -24,30 +24,8 @@ USEFUL_IMAGES = 200  # below that, intervals are too wide to tell generators apa
 LIMIT_IMAGES = 2_000
 
 
-class Protocol(BaseModel):
-    """What is the same for every model of a comparison; a folder holds rows of one protocol."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    fingerprint: str
-    minutes: float | None
-    kimg: float | None
-    split: str | None
-    held_out: str
-    label: str | None
-    seed: int
-    limit: int
-    features: tuple[str, ...]
-    device: str
-    precision: str
-
-    @property
-    def budget(self) -> Budget:
-        """The budget of one model."""
-        return Budget(kimg=self.kimg, minutes=self.minutes)
-
-
 @dataclass(frozen=True)
-class Parts:
+class ComparedParts:
     """The training part, what its samples are held against, and the rule in words.
 
     Attributes:
@@ -60,7 +38,7 @@ class Parts:
     test_used: bool
 
 
-def divide(real: ImageSet, protocol: Protocol) -> Parts:
+def divide(real: ImageSet, protocol: ComparisonProtocol) -> ComparedParts:
     """Return the parts of `real` that `protocol` asks for; the same for the same protocol.
 
     Held out is a part of the set's own ("test", "val"), or a share of the training part's groups
@@ -110,7 +88,7 @@ def divide(real: ImageSet, protocol: Protocol) -> Parts:
         rng = seeds.child("limit").numpy()
         kept = np.sort(rng.choice(len(held_out), protocol.limit, replace=False))
         held_out, rule = held_out.take(kept), f"{rule}; {protocol.limit:,} of those are compared"
-    return Parts(train, held_out, rule, part == TEST)
+    return ComparedParts(train, held_out, rule, part == TEST)
 
 
 def _part(real: ImageSet, held_out: str, label: str | None) -> str | float:

@@ -12,30 +12,40 @@ import torch
 
 from medgain.assess.compare.parts import (
     LIMIT_IMAGES,
-    Parts,
-    Protocol,
+    ComparedParts,
     check_models,
     divide,
     model_folder,
 )
+from medgain.assess.compare.result import (
+    COMPARISON_FILE,
+    ComparedSet,
+    ComparisonProtocol,
+    ComparisonResult,
+    DoneRow,
+    FailedRow,
+    Machine,
+    Row,
+    TrainedModel,
+    TrainingImages,
+    WaitingRow,
+)
 from medgain.assess.compare.scores import Scorer, ranking, training_images
 from medgain.assess.compare.wording import headline, notes, sentences
 from medgain.assess.compare.worker import JOB, REPORT, SYNTHETIC, Job, run_job
-from medgain.assess.score.fidelity import SPLITS
+from medgain.assess.score.fidelity import SPLITS, fidelity_descriptions
 from medgain.assess.score.folder import draw_sheets
 from medgain.assess.score.options import assign_weights, parse_features
 from medgain.imageset.imageset import ImageSet
-from medgain.metrics.fidelity.scores import NEIGHBOURS, fidelity_metrics
+from medgain.metrics.fidelity.scores import NEIGHBOURS
 from medgain.runtime.device import resolve_device
 from medgain.runtime.errors import ConfigError, MedgainError
-from medgain.runtime.files import atomic_path, read_json, write_json
+from medgain.runtime.files import atomic_path
 from medgain.runtime.progress import log
+from medgain.runtime.records import read_record, write_record
 from medgain.runtime.version import __version__
 
-FORMAT_VERSION = 1
-RESULTS_NAME = "results.json"
-SHEETS_NAME = "sheets.npz"
-Block = dict[str, Any]
+SHEETS_FILE = "sheets.npz"
 
 
 def compare(
@@ -57,8 +67,8 @@ def compare(
     precision: str = "auto",
     isolated: bool = True,
     quiet: bool = True,
-) -> Block:
-    """Return what results.json holds (docs/reference/compare.md), and write it to `out`.
+) -> ComparisonResult:
+    """Return what was found (docs/reference/compare.md), and write it to `out`.
 
     Models that `out` holds already, of the same comparison, are kept as they are; one that was
     stopped goes on from its checkpoint, one that failed is tried again.
@@ -84,7 +94,7 @@ def compare(
     names = parse_features(features)
     files = assign_weights(names, weights)
     real, chosen = ImageSet.open(image_set), resolve_device(device)
-    protocol = Protocol(
+    protocol = ComparisonProtocol(
         fingerprint=real.fingerprint(),
         minutes=minutes,
         kimg=kimg,
@@ -112,43 +122,48 @@ def compare(
     for name, job in jobs.items():
         _refuse_other_settings(out, name, job)
     scorer = Scorer(parts, names, files, seed=seed, device=chosen)
-    result = _described(real, parts, protocol, chosen)
-    rows = {row["model"]: row for row in earlier}
-    rows |= {n: {"model": n, "status": "waiting"} for n in models if not _is_done(rows.get(n))}
-    result["training_images"] = _training_images(scorer, parts, seed)
-    sheets = _Sheets(out / SHEETS_NAME, parts.held_out, seed)
+    rows: dict[str, Row] = {row.model: row for row in earlier}
+    rows |= {n: WaitingRow(model=n) for n in models if not isinstance(rows.get(n), DoneRow)}
+    result = _described(real, parts, protocol, chosen, _training_images(scorer, parts, seed))
+    sheets = _Sheets(out / SHEETS_FILE, parts.held_out, seed)
     order = [*models, *(name for name in rows if name not in models)]
-    _write(out, result, [rows[name] for name in order])
+    result = _write(out, result, [rows[name] for name in order])
     for number, name in enumerate(models, start=1):
-        if _is_done(rows[name]):
+        if isinstance(rows[name], DoneRow):
             continue
         if not quiet:
             log(f"{name}: model {number} of {len(models)}")
         rows[name] = _row(jobs[name], out, scorer, sheets, isolated)
-        _write(out, result, [rows[name] for name in order])
-    found: Block = read_json(out / RESULTS_NAME)
-    return found
+        result = _write(out, result, [rows[name] for name in order])
+    return result
 
 
-def _row(job: Job, out: Path, scorer: Scorer, sheets: _Sheets, isolated: bool) -> Block:
+def _row(job: Job, out: Path, scorer: Scorer, sheets: _Sheets, isolated: bool) -> Row:
     """Train, draw and score one model; what it did before is not done again."""
     folder = model_folder(out, job.model)
-    row: Block = {"model": job.model, "settings": job.config}
+    row: dict[str, Any] = {"model": job.model, "settings": job.config}
     if not (folder / REPORT).exists():
         failure = run_job(job, folder, isolated=isolated)
         if failure is not None:
-            return {**row, "status": "failed", **failure}
-    cost = read_json(folder / REPORT)
+            return FailedRow(**row, cause=failure.cause, remedy=failure.remedy)
+    trained = read_record(folder / REPORT, TrainedModel)
     drawn = ImageSet.open(folder / SYNTHETIC)
     started = time.monotonic()
     try:
         features = scorer(drawn)
     except MedgainError as error:
-        return {**row, "status": "failed", "cause": error.problem, "remedy": error.remedy}
+        return FailedRow(**row, cause=error.problem, remedy=error.remedy)
     sheets.add(job.model, drawn)
-    about = {key: cost.pop(key) for key in ("control", "models", "config", "notes")}
-    cost["scoring_seconds"] = time.monotonic() - started
-    return {**row, "status": "done", **about, "cost": cost, "features": features}
+    cost = trained.cost.model_copy(update={"scoring_seconds": time.monotonic() - started})
+    return DoneRow(
+        **row,
+        control=trained.control,
+        models=trained.models,
+        config=trained.config,
+        notes=trained.notes,
+        cost=cost,
+        features=features,
+    )
 
 
 class _Sheets:
@@ -170,45 +185,40 @@ class _Sheets:
             np.savez_compressed(file, allow_pickle=False, **kept)
 
 
-def _training_images(scorer: Scorer, parts: Parts, seed: int) -> Block:
+def _training_images(scorer: Scorer, parts: ComparedParts, seed: int) -> TrainingImages:
     images = training_images(parts, seed)
     try:
-        return {"images": len(images), "features": scorer(images)}
+        return TrainingImages(images=len(images), features=scorer(images))
     except MedgainError as error:
-        return {"images": len(images), "features": [], "cause": error.problem}
+        return TrainingImages(images=len(images), features=[], cause=error.problem)
 
 
-def _earlier(out: Path, protocol: Protocol) -> list[Block]:
+def _earlier(out: Path, protocol: ComparisonProtocol) -> list[Row]:
     """Return the rows that `out` holds of this comparison.
 
     Raises:
         ConfigError: it holds something else; names the first difference.
     """
-    if not (out / RESULTS_NAME).exists():
+    if not (out / COMPARISON_FILE).exists():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise ConfigError(f"{out} exists and holds no comparison", "choose another --out")
         return []
-    found = read_json(out / RESULTS_NAME)
-    if not isinstance(found, dict) or found.get("format_version") != FORMAT_VERSION:
-        raise ConfigError(
-            f"{out / RESULTS_NAME} is not a comparison of format {FORMAT_VERSION}",
-            "choose another --out",
-        )
-    theirs = found.get("protocol") or {}
+    found = read_record(out / COMPARISON_FILE, ComparisonResult, "choose another --out")
+    theirs = found.protocol.model_dump(mode="json")
     for key, value in protocol.model_dump(mode="json").items():
-        if theirs.get(key) != value:
+        if theirs[key] != value:
             raise ConfigError(
-                f"{out} holds another comparison: its {key} is {theirs.get(key)!r}, not {value!r}",
+                f"{out} holds another comparison: its {key} is {theirs[key]!r}, not {value!r}",
                 "choose another --out, or ask for the same to go on",
             )
-    return [row for row in found.get("rows", []) if row.get("status") != "waiting"]
+    return [row for row in found.rows if not isinstance(row, WaitingRow)]
 
 
 def _refuse_other_settings(out: Path, name: str, job: Job) -> None:
     path = model_folder(out, name) / JOB
     if not path.exists():
         return
-    config = read_json(path).get("config")
+    config = read_record(path, Job).config
     if config != job.model_dump(mode="json")["config"]:
         raise ConfigError(
             f"{path.parent} was trained with the settings {config}, not {job.config}",
@@ -216,52 +226,55 @@ def _refuse_other_settings(out: Path, name: str, job: Job) -> None:
         )
 
 
-def _is_done(row: Block | None) -> bool:
-    return row is not None and row["status"] == "done"
-
-
-def _described(real: ImageSet, parts: Parts, protocol: Protocol, device: torch.device) -> Block:
+def _described(
+    real: ImageSet,
+    parts: ComparedParts,
+    protocol: ComparisonProtocol,
+    device: torch.device,
+    training_images: TrainingImages,
+) -> ComparisonResult:
     def counts(images: ImageSet) -> dict[str, int]:
         found = images.records["label"].value_counts()
         return {label or "no label": int(found[label]) for label in sorted(found.index)}
 
-    return {
-        "format_version": FORMAT_VERSION,
-        "medgain": __version__,
-        "protocol": protocol.model_dump(mode="json"),
-        "set": {
-            "name": real.card.name,
-            "origin": real.card.origin,
-            "modality": real.card.modality,
-            "size_px": list(real.size_px),
-            "channels": real.channels,
-            "groups_known": real.card.groups_known,
-            "group_rule": real.card.group_rule,
-            "rule": parts.rule,
-            "test_used": parts.test_used,
-            "train": len(parts.train),
-            "train_groups": len(set(parts.train.groups)),
-            "train_per_class": counts(parts.train),
-            "held_out": len(parts.held_out),
-            "held_out_groups": len(set(parts.held_out.groups)),
-            "held_out_per_class": counts(parts.held_out),
-        },
-        "machine": {
-            "torch": torch.__version__,
-            "cpu_threads": torch.get_num_threads(),
-            "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else "",
-        },
-        "metrics": [metric.described() for metric in fidelity_metrics()],
-        "neighbours": NEIGHBOURS,
-        "splits": SPLITS,
-    }
+    return ComparisonResult(
+        medgain=__version__,
+        protocol=protocol,
+        set=ComparedSet(
+            name=real.card.name,
+            origin=real.card.origin,
+            modality=real.card.modality,
+            size_px=real.size_px,
+            channels=real.channels,
+            groups_known=real.card.groups_known,
+            group_rule=real.card.group_rule,
+            rule=parts.rule,
+            test_used=parts.test_used,
+            train=len(parts.train),
+            train_groups=len(set(parts.train.groups)),
+            train_per_class=counts(parts.train),
+            held_out=len(parts.held_out),
+            held_out_groups=len(set(parts.held_out.groups)),
+            held_out_per_class=counts(parts.held_out),
+        ),
+        machine=Machine(
+            torch=torch.__version__,
+            cpu_threads=torch.get_num_threads(),
+            gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else "",
+        ),
+        metrics=fidelity_descriptions(),
+        neighbours=NEIGHBOURS,
+        splits=SPLITS,
+        training_images=training_images,
+        rows=[],
+        ranking=[],
+    )
 
 
-def _write(out: Path, result: Block, rows: list[Block]) -> None:
-    whole = {**result, "rows": rows, "ranking": ranking(rows)}
-    said = {
-        "headline": headline(whole),
-        "sentences": sentences(whole),
-        "notes": notes(whole),
-    }
-    write_json(out / RESULTS_NAME, {**whole, **said})
+def _write(out: Path, result: ComparisonResult, rows: list[Row]) -> ComparisonResult:
+    """Return the result with these rows and what they say, and write it to `out`."""
+    whole = result.model_copy(update={"rows": rows, "ranking": ranking(rows)})
+    said = {"headline": headline(whole), "sentences": sentences(whole), "notes": notes(whole)}
+    whole = whole.model_copy(update=said)
+    write_record(out / COMPARISON_FILE, whole)
+    return whole

@@ -5,20 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from medgain.assess.compare.parts import Parts
+from medgain.assess.compare.parts import ComparedParts
+from medgain.assess.compare.result import DoneRow, ExtractorFidelity, Row, ScopeFidelity
 from medgain.assess.extractors import Extractor, open_extractor
 from medgain.assess.score.fidelity import fidelity
 from medgain.assess.score.parts import shared_classes
+from medgain.assess.score.result import FidelityScore, FidelityScores
 from medgain.imageset.imageset import ImageSet
 from medgain.metrics.fidelity import standardise
 from medgain.runtime.seeds import SeedTree
-
-Block = dict[str, Any]
 
 
 class Scorer:
@@ -35,7 +34,7 @@ class Scorer:
 
     def __init__(
         self,
-        parts: Parts,
+        parts: ComparedParts,
         features: Sequence[str],
         files: Mapping[str, Path | str],
         *,
@@ -52,11 +51,11 @@ class Scorer:
         }
         self._real: dict[str, np.ndarray] = {}
 
-    def __call__(self, drawn: ImageSet) -> list[Block]:
-        """Return a block per extractor: scopes (all images, then each class) with scores."""
+    def __call__(self, drawn: ImageSet) -> list[ExtractorFidelity]:
+        """Return what each extractor says of `drawn`."""
         return [self._by(name, extractor, drawn) for name, extractor in self.extractors.items()]
 
-    def _by(self, name: str, extractor: Extractor, drawn: ImageSet) -> Block:
+    def _by(self, name: str, extractor: Extractor, drawn: ImageSet) -> ExtractorFidelity:
         if name not in self._real:
             self._real[name] = extractor(self.held_out)
         real, synthetic = standardise(self._real[name], extractor(drawn))
@@ -75,11 +74,11 @@ class Scorer:
                 synthetic_groups=drawn.groups[other],
                 seeds=self.seeds.child(name, label or ""),
             )
-            scopes.append({"label": label, **found.model_dump(mode="json")})
-        return {"name": name, "identity": extractor.identity, "scopes": scopes}
+            scopes.append(ScopeFidelity(label=label, fidelity=found))
+        return ExtractorFidelity(name=name, identity=extractor.identity, scopes=scopes)
 
 
-def training_images(parts: Parts, seed: int) -> ImageSet:
+def training_images(parts: ComparedParts, seed: int) -> ImageSet:
     """Return training images with the held-out images' labels, as far as there are any.
 
     What no generator can be expected to beat: real images, of other patients.
@@ -94,27 +93,31 @@ def training_images(parts: Parts, seed: int) -> ImageSet:
     return parts.train.take(np.sort(np.concatenate(rows)))
 
 
-def overall(features: Sequence[Block]) -> Block:
+def overall(features: Sequence[ExtractorFidelity]) -> dict[str, FidelityScore]:
     """Return the scores of all images by the first extractor; empty where there are none."""
-    scores: Block = features[0]["scopes"][0].get("scores", {}) if features else {}
-    return scores
+    return of_scope(features[0].scopes[0]) if features else {}
 
 
-def ranking(rows: Sequence[Block]) -> list[str]:
+def of_scope(scope: ScopeFidelity) -> dict[str, FidelityScore]:
+    """Return the scores of a scope; empty where there are none."""
+    return scope.fidelity.scores if isinstance(scope.fidelity, FidelityScores) else {}
+
+
+def ranking(rows: Sequence[Row]) -> list[str]:
     """Return the names of the scored models, the least KD first; controls are no candidates."""
     scored = [
         row
         for row in rows
-        if row["status"] == "done" and not row["control"] and overall(row["features"])
+        if isinstance(row, DoneRow) and not row.control and overall(row.features)
     ]
-    scored.sort(key=lambda row: overall(row["features"])["kd"]["value"])
-    return [row["model"] for row in scored]
+    scored.sort(key=lambda row: overall(row.features)["kd"].value)
+    return [row.model for row in scored]
 
 
-def apart(one: Block, other: Block) -> bool:
+def apart(one: FidelityScore, other: FidelityScore) -> bool:
     """Tell whether two scores differ by more than chance lets them, images being redrawn."""
-    widths = [(score["ci_high"] - score["ci_low"]) / 2 for score in (one, other)]
-    return bool(abs(one["value"] - other["value"]) > math.hypot(*widths))
+    widths = [(score.ci_high - score.ci_low) / 2 for score in (one, other)]
+    return bool(abs(one.value - other.value) > math.hypot(*widths))
 
 
 def _rows(images: ImageSet, label: str | None) -> np.ndarray:

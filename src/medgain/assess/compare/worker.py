@@ -7,7 +7,6 @@ FOLDER/job.json, and leaves report.json and the drawn set there, or failure.json
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 import subprocess
@@ -19,15 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
 
-from medgain.assess.compare.parts import Protocol, divide, wanted_labels
+from medgain.assess.compare.parts import divide, wanted_labels
+from medgain.assess.compare.result import (
+    ComparisonProtocol,
+    Failure,
+    TrainedModel,
+    TrainingCost,
+)
 from medgain.generators.base import GENERATORS, Budget, FitContext
 from medgain.generators.run import new_generator
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.device import resolve_device
 from medgain.runtime.errors import MedgainError
-from medgain.runtime.files import read_json, write_json, write_text
+from medgain.runtime.files import read_json, write_text
+from medgain.runtime.records import Record, read_record, write_record
 from medgain.runtime.seeds import SeedTree
 
 JOB, REPORT, FAILURE, ERRORS = "job.json", "report.json", "failure.json", "error.log"
@@ -35,14 +40,13 @@ RUN, SYNTHETIC = "run", "synthetic"
 _LOOK_EVERY_SECONDS = 2.0
 
 
-class Job(BaseModel):
+class Job(Record):
     """One model's job: which set, which model, and the comparison's protocol."""
 
-    model_config = ConfigDict(extra="forbid")
     image_set: str
     model: str
     config: dict[str, Any]
-    protocol: Protocol
+    protocol: ComparisonProtocol
     quiet: bool
 
 
@@ -68,53 +72,60 @@ def work(job: Job, folder: Path) -> None:
     )
     drawing_seconds = time.monotonic() - started
     drawn.save(folder / SYNTHETIC, overwrite=True)
-    cost = {key: value for key, value in dataclasses.asdict(report).items() if key != "history"}
-    write_json(
-        folder / REPORT,
-        {
-            **cost,
-            "control": not GENERATORS.get(job.model).trains,
-            "models": models,
-            "config": generator.config.model_dump(mode="json"),
-            "precision": _precision(folder / RUN),
-            "threads": torch.get_num_threads(),
-            "drawn": len(drawn),
-            "drawing_seconds": drawing_seconds,
-            "wall_seconds": time.monotonic() - began,
-        },
+    cost = TrainingCost(
+        seconds=report.seconds,
+        images_seen=report.images_seen,
+        steps=report.steps,
+        peak_memory_mb=report.peak_memory_mb,
+        energy_wh=report.energy_wh,
+        energy_source=report.energy_source,
+        precision=_precision(folder / RUN),
+        threads=torch.get_num_threads(),
+        drawn=len(drawn),
+        drawing_seconds=drawing_seconds,
+        wall_seconds=time.monotonic() - began,
     )
+    trained = TrainedModel(
+        control=not GENERATORS.get(job.model).trains,
+        models=models,
+        config=generator.config.model_dump(mode="json"),
+        notes=list(report.notes),
+        cost=cost,
+    )
+    write_record(folder / REPORT, trained)
 
 
-def run_job(job: Job, folder: Path, *, isolated: bool = True) -> dict[str, Any] | None:
-    """Do `job` in `folder`; return why it failed, as {"cause", "remedy"}, or None.
+def run_job(job: Job, folder: Path, *, isolated: bool = True) -> Failure | None:
+    """Do `job` in `folder`; return why it failed, or None.
 
     Args:
         isolated: in a process of its own, which is what makes peak memory that of one model.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / JOB, job.model_dump(mode="json"))
+    write_record(folder / JOB, job)
     (folder / FAILURE).unlink(missing_ok=True)
     if not isolated:
         attempt(folder)
     else:
         code = _in_process(folder)
         if code and not (folder / FAILURE).exists():
-            return {"cause": _ended(code), "remedy": f"see {ERRORS}, or train it by itself"}
-    return read_json(folder / FAILURE) if (folder / FAILURE).exists() else None
+            return Failure(cause=_ended(code), remedy=f"see {ERRORS}, or train it by itself")
+    return read_record(folder / FAILURE, Failure) if (folder / FAILURE).exists() else None
 
 
 def attempt(folder: Path) -> bool:
     """Do the job described in `folder`; a failure is written there. Tell whether it was done."""
     try:
-        work(Job.model_validate(read_json(folder / JOB)), folder)
+        work(read_record(folder / JOB, Job), folder)
         return True
     except MedgainError as error:
-        write_json(folder / FAILURE, {"cause": error.problem, "remedy": error.remedy})
+        write_record(folder / FAILURE, Failure(cause=error.problem, remedy=error.remedy))
     except Exception as error:
         write_text(folder / ERRORS, traceback.format_exc())
         first = (str(error) or "no message").splitlines()[0]
         cause = f"{type(error).__name__}: {first}"
-        write_json(folder / FAILURE, {"cause": cause, "remedy": f"the traceback is in {ERRORS}"})
+        failure = Failure(cause=cause, remedy=f"the traceback is in {ERRORS}")
+        write_record(folder / FAILURE, failure)
     return False
 
 

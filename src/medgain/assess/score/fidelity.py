@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medgain.assess.score.parts import LEAST
-from medgain.assess.score.result import FidelityScore, FidelityScores, NotDone
+from medgain.assess.score.result import FidelityMetric, FidelityScore, FidelityScores, NotDone
 from medgain.assess.score.wording import score_sentence
 from medgain.metrics.base import Metric
 from medgain.metrics.fidelity import disjoint_halves
@@ -91,6 +91,20 @@ def describe(values: FloatArray, null: FloatArray, metric: Metric) -> FidelitySc
         sentence="",
     )
     return score.model_copy(update={"sentence": score_sentence(metric.name, score)})
+
+
+def fidelity_descriptions() -> list[FidelityMetric]:
+    """Return what a page must know of each registered fidelity metric."""
+    return [
+        FidelityMetric(
+            name=metric.name,
+            label=metric.label,
+            head=metric.head,
+            summary=metric.summary,
+            higher_is_better=metric.higher_is_better,
+        )
+        for metric in fidelity_metrics()
+    ]
 
 
 def _halve(

@@ -22,6 +22,7 @@ class FidelityMetric(Record):
 
     name: str
     label: str
+    head: str
     summary: str
     higher_is_better: bool
 

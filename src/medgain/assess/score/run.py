@@ -11,7 +11,7 @@ import torch
 
 from medgain.assess.consistency import Outlined
 from medgain.assess.extractors import TASK_STEPS, Extractor, open_extractor
-from medgain.assess.score.fidelity import SPLITS, fidelity
+from medgain.assess.score.fidelity import SPLITS, fidelity, fidelity_descriptions
 from medgain.assess.score.networks import NetworkScores, train_networks, untrained
 from medgain.assess.score.options import assign_weights, is_backbone, parse_features
 from medgain.assess.score.parts import (
@@ -26,7 +26,6 @@ from medgain.assess.score.parts import (
 )
 from medgain.assess.score.result import (
     ExtractorScores,
-    FidelityMetric,
     ScopeScores,
     ScoredRealSet,
     ScoredSyntheticSet,
@@ -42,7 +41,7 @@ from medgain.assess.score.wording import (
 )
 from medgain.imageset.imageset import ImageSet
 from medgain.metrics.fidelity import standardise
-from medgain.metrics.fidelity.scores import NEIGHBOURS, fidelity_metrics
+from medgain.metrics.fidelity.scores import NEIGHBOURS
 from medgain.runtime.progress import log
 from medgain.runtime.seeds import SeedTree
 from medgain.runtime.version import __version__
@@ -133,15 +132,7 @@ def score(
         synthetic=_describe_synthetic(synthetic, shown),
         neighbours=NEIGHBOURS,
         splits=SPLITS,
-        metrics=[
-            FidelityMetric(
-                name=metric.name,
-                label=metric.label,
-                summary=metric.summary,
-                higher_is_better=metric.higher_is_better,
-            )
-            for metric in fidelity_metrics()
-        ],
+        metrics=fidelity_descriptions(),
         features=blocks,
         pixel_test=networks.pixel_test,
         training=networks.training,

@@ -2,31 +2,71 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from medgain.assess.compare.run import RESULTS_NAME, SHEETS_NAME
-from medgain.assess.compare.wording import budget_words
-from medgain.report.compare.rows import cost_rows, scopes, shown_metrics
-from medgain.report.shared.folder_page import FolderPage
+from medgain.assess.compare.result import COMPARISON_FILE, ComparisonResult
+from medgain.assess.compare.run import SHEETS_FILE
+from medgain.assess.compare.wording import budget_words, done_rows
+from medgain.assess.score.result import FidelityMetric
+from medgain.report.compare.rows import (
+    CostRow,
+    ExtractorTables,
+    cost_rows,
+    extractor_tables,
+    shown_metrics,
+)
 from medgain.report.shared.pictures import fit_sheets, load_arrays, to_8bit
+from medgain.report.shared.record_page import Banner, RecordPage
 from medgain.report.study.setting import PHANTOM, UNKNOWN_PATIENTS
 from medgain.runtime.text import count, plural
 
 PAGE_NAME = "compare.html"
 _PICTURE_BYTES = 3_600_000
-_FORMAT_VERSION = 1
-Block = dict[str, Any]
-_PAGE = FolderPage(
-    source=RESULTS_NAME,
+_PAGE = RecordPage(
+    source=COMPARISON_FILE,
+    record=ComparisonResult,
     name=PAGE_NAME,
-    what="a comparison",
-    version=_FORMAT_VERSION,
-    again="run medgain generator compare again",
-    damaged="choose another --out and run medgain generator compare again",
+    remedy="choose another --out and run medgain generator compare again",
     template="compare/compare.html.j2",
     styles=("shared/style.css", "score/score.css", "compare/compare.css"),
 )
+
+
+@dataclass(frozen=True)
+class NamedSheet:
+    """A contact sheet as a data URI, and whose images it shows."""
+
+    name: str
+    sheet: str
+
+
+@dataclass(frozen=True)
+class ClassSheets:
+    """Sheets of `shown` images of a class: the held-out ones, then each generator's."""
+
+    label: str
+    shown: int
+    tiles: list[NamedSheet]
+
+
+@dataclass(frozen=True)
+class ComparePage:
+    """Everything that the template shows."""
+
+    title: str
+    byline: str
+    version: str
+    banners: list[Banner]
+    headline: str
+    sentences: list[str]
+    notes: list[str]
+    views: list[ExtractorTables]
+    costs: list[CostRow]
+    sheets: list[ClassSheets]
+    metrics: list[FidelityMetric]
+    splits: int
+    facts: list[tuple[str, str]]
 
 
 def write_compare_page(folder: Path, out: Path | None = None) -> Path:
@@ -42,42 +82,41 @@ def write_compare_page(folder: Path, out: Path | None = None) -> Path:
     return _PAGE.write(folder, out, content)
 
 
-def content(result: Block, folder: Path) -> Block:
+def content(result: ComparisonResult, folder: Path) -> ComparePage:
     """Return everything that the template shows."""
-    about = result["set"]
-    return {
-        "title": about["name"],
-        "byline": f"{plural(len(result['rows']), 'generator')} ·"
-        f" {budget_words(result['protocol'])} each · {count(about['train'])} training images ·"
-        f" {count(about['held_out'])} held out",
-        "version": result["medgain"],
-        "banners": banners(result),
-        "headline": result["headline"],
-        "sentences": result["sentences"],
-        "notes": result["notes"],
-        "views": scopes(result),
-        "costs": cost_rows(result),
-        "sheets": sheets(result, folder),
-        "metrics": shown_metrics(result),
-        "splits": result["splits"],
-        "facts": facts(result),
-    }
+    about = result.set
+    return ComparePage(
+        title=about.name,
+        byline=f"{plural(len(result.rows), 'generator')} ·"
+        f" {budget_words(result.protocol)} each · {count(about.train)} training images ·"
+        f" {count(about.held_out)} held out",
+        version=result.medgain,
+        banners=banners(result),
+        headline=result.headline,
+        sentences=result.sentences,
+        notes=result.notes,
+        views=extractor_tables(result),
+        costs=cost_rows(result),
+        sheets=class_sheets(result, folder),
+        metrics=shown_metrics(result),
+        splits=result.splits,
+        facts=facts(result),
+    )
 
 
-def banners(result: Block) -> list[dict[str, str]]:
+def banners(result: ComparisonResult) -> list[Banner]:
     """Return what must be seen before any number."""
-    about, found = result["set"], []
-    if about["origin"] == "phantom":
-        found.append({"kind": "phantom", "title": "PHANTOM", "text": PHANTOM, "more": ""})
-    if not about["groups_known"]:
-        more = about["group_rule"]
-        found.append({"kind": "warn", "title": "Patients", "text": UNKNOWN_PATIENTS, "more": more})
+    found = []
+    if result.set.origin == "phantom":
+        found.append(Banner("phantom", "PHANTOM", PHANTOM))
+    if not result.set.groups_known:
+        found.append(Banner("warn", "Patients", UNKNOWN_PATIENTS, result.set.group_rule))
     return found
 
 
-def sheets(result: Block, folder: Path) -> list[Block]:
+def class_sheets(result: ComparisonResult, folder: Path) -> list[ClassSheets]:
     """Return a block per class: a sheet of held-out images and one per generator, by KD."""
-    arrays = load_arrays(folder / SHEETS_NAME)
+    arrays = load_arrays(folder / SHEETS_FILE)
     labels = list(dict.fromkeys(key.partition("/")[2] for key in arrays))
     found = []
     for label in labels:
@@ -89,35 +128,35 @@ def sheets(result: Block, folder: Path) -> list[Block]:
         if fitted:
             pictures, shown = fitted
             names = [name or "real, held out" for name in stacks]
-            tiles = [{"name": n, "sheet": p} for n, p in zip(names, pictures, strict=True)]
-            found.append({"label": label or "all images", "shown": shown, "tiles": tiles})
+            tiles = [NamedSheet(n, p) for n, p in zip(names, pictures, strict=True)]
+            found.append(ClassSheets(label or "all images", shown, tiles))
     return found
 
 
-def _shown(result: Block) -> list[str]:
+def _shown(result: ComparisonResult) -> list[str]:
     """Return the generators to show: the ranked ones, then the controls."""
-    return [*result["ranking"], *(row["model"] for row in result["rows"] if row.get("control"))]
+    return [*result.ranking, *(row.model for row in done_rows(result).values() if row.control)]
 
 
-def facts(result: Block) -> list[tuple[str, str]]:
+def facts(result: ComparisonResult) -> list[tuple[str, str]]:
     """Return what was compared, as pairs."""
-    about, protocol, machine = result["set"], result["protocol"], result["machine"]
-    height, width = about["size_px"]
-    device = machine.get("gpu") or protocol["device"]
+    about, protocol, machine = result.set, result.protocol, result.machine
+    height, width = about.size_px
+    device = machine.gpu or protocol.device
     return [
-        ("set", about["name"]),
-        ("images", f"{width} × {height} px, {'grey' if about['channels'] == 1 else 'colour'}"),
-        ("trained on", _part(about["train"], about["train_groups"], about["train_per_class"])),
+        ("set", about.name),
+        ("images", f"{width} × {height} px, {'grey' if about.channels == 1 else 'colour'}"),
+        ("trained on", _part(about.train, about.train_groups, about.train_per_class)),
         (
             "held out",
-            _part(about["held_out"], about["held_out_groups"], about["held_out_per_class"]),
+            _part(about.held_out, about.held_out_groups, about.held_out_per_class),
         ),
-        ("division", about["rule"]),
-        ("groups", about["group_rule"]),
+        ("division", about.rule),
+        ("groups", about.group_rule),
         ("budget", f"{budget_words(protocol)} each"),
-        ("machine", f"{device}, {plural(machine['cpu_threads'], 'CPU thread')}"),
-        ("seed", str(protocol["seed"])),
-        ("fingerprint", protocol["fingerprint"][:16]),
+        ("machine", f"{device}, {plural(machine.cpu_threads, 'CPU thread')}"),
+        ("seed", str(protocol.seed)),
+        ("fingerprint", protocol.fingerprint[:16]),
     ]
 
 
