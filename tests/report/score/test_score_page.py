@@ -181,7 +181,7 @@ def test_the_answer_comes_first_and_every_score_stands_beside_its_null(page):
     assert "weights 7d9ad9f204b7" in html and "N = 310" in html and "N = 192" in html
     assert "Not scored: halves are too small" in html and "not tested: too few groups" in html
     assert "FID " not in html.replace("FID of papers", "")
-    for text in ("−3.9", "−8.4 to +0.6", "0.897", "624 (234 ill, 390 well)", "0.910", "427"):
+    for text in ("−3.9", "−8.4 to 0.6", "0.897", "624 (234 ill, 390 well)", "0.910", "427"):
         assert text in html, text
 
 
