@@ -468,5 +468,6 @@ def write_policies(folder: Path, draw: Callable[[int], np.ndarray]) -> None:
     before = draw(6)
     arms = ["classical", "classical+dcgan", "aa"]
     describe = [f"rotation {3 * i - 7}°, shear 0.1, shift 3 px right" for i in range(6)]
-    dump(folder / "policies.json", [{"policy": "pneumonia-e1", "arms": arms, "describe": describe}])
+    examples = [{"policy": "pneumonia-e1", "arms": arms, "describe": describe}]
+    dump(folder / "policies.json", {"format": 1, "policies": examples})
     np.savez(folder / "policies.npz", **{"0_before": before, "0_after": before[:, ::-1].copy()})

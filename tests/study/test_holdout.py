@@ -97,9 +97,9 @@ def test_more_than_the_data_allow_is_said(plan, tmp_path):
     result = study.run(tmp_path / "out", workers=1)
     held_out = read_json(tmp_path / "out" / "dataset.json")["test_part"]
     assert (held_out["asked"], held_out["per_class"]) == (500, 20)
-    notes = " ".join(result.verdict["notes"])
+    notes = " ".join(result.verdict.notes)
     assert "500 were asked for" in notes and "kept 0.5 of ill" in notes
-    (one,) = [c for c in result.verdict["comparisons"] if c["primary"]]
+    (one,) = [c for c in result.verdict.comparisons if c.primary]
     assert one["repeats"] == 2 and np.isfinite(one["ci_low"])
     cells = result.results.frame
     assert (cells["test_images"] == 40).all()
@@ -164,7 +164,7 @@ def test_recalls_of_three_classes_are_compared(plan, tmp_path):
             "protocol": {"test": "balanced", "per_class": 8, "seeds": 2},
         }
     ).run(tmp_path / "out", workers=1)
-    found = {one["metric"]: one for one in result.verdict["comparisons"]}
+    found = {one.metric: one for one in result.verdict.comparisons}
     assert {f"recall[{name}]" for name in labels} <= set(found)
     assert found["recall[odd]"]["primary"]
     frame = result.results.frame

@@ -43,7 +43,7 @@ def test_the_lungs_recipe_runs_on_the_real_slices(medgain_data, tmp_path):
         overrides={"dataset": str(tmp_path / "lungs"), "task": {"steps": 60}},
     )
     result = study.run(tmp_path / "out", workers=2)
-    assert result.verdict["failed_cells"] == 0
+    assert result.verdict.failed_cells == 0
     scores = result.results.frame.query("metric == 'dice'").groupby("arm")["value"].mean()
     assert scores["unet"] > 0.8, "60 steps of a tiny U-Net find most of the lungs"
     assert scores["unet"] > scores["fcn"]
@@ -56,9 +56,9 @@ def test_the_kidney_recipe_runs_on_the_real_slices(kidneys, tmp_path):
         RECIPES / "kidney-pix2pix.yaml", preset="smoke", overrides={"dataset": str(kidneys)}
     )
     result = study.run(tmp_path / "out", workers=2)
-    assert result.verdict["failed_cells"] == 0, result.results.frame["cause"].unique()
-    assert result.verdict["mask_classes"] == ["kidney", "tumour"]
-    metrics = {one["metric"] for one in result.verdict["comparisons"]}
+    assert result.verdict.failed_cells == 0, result.results.frame["cause"].unique()
+    assert result.verdict.mask_classes == ["kidney", "tumour"]
+    metrics = {one.metric for one in result.verdict.comparisons}
     assert {"dice", "dice[kidney]", "dice[tumour]"} <= metrics
     counts = result.results.frame.set_index("arm")
     pairs = counts.loc["pix2pix"]

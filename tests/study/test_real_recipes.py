@@ -53,8 +53,8 @@ def run(recipe, dataset, out):
     overrides = {"dataset": str(dataset)}
     study = Study.load(RECIPES / f"{recipe}.yaml", preset="smoke", overrides=overrides)
     result = study.run(out, workers=1)
-    assert result.verdict["failed_cells"] == 0, result.results.frame["cause"].unique()
-    compared = {one["arm"] for one in result.verdict["comparisons"] if one["primary"]}
+    assert result.verdict.failed_cells == 0, result.results.frame["cause"].unique()
+    compared = {one.arm for one in result.verdict.comparisons if one.primary}
     assert compared == set(study.plan.arms) - {study.plan.reference}
     return result, result.results.frame.drop_duplicates("cell").set_index("arm")
 
@@ -94,7 +94,7 @@ def test_synthetic_melanomas_are_melanomas_alone_and_the_test_part_is_balanced(s
     tested = predictions[predictions["cell"] == predictions["cell"].iloc[0]]
     assert Counter(tested["label"]) == {"mel": 100, "nv": 100}
     assert not tested["image_id"].duplicated().any()
-    metrics = {one["metric"] for one in result.verdict["comparisons"]}
+    metrics = {one.metric for one in result.verdict.comparisons}
     assert {"auroc", "sensitivity", "specificity"} <= metrics
 
 

@@ -27,8 +27,8 @@ def xrays(medgain_data, tmp_path_factory):
 def test_the_smoke_preset_runs_every_arm(xrays, tmp_path):
     study = Study.load(RECIPE, preset="smoke", overrides={"dataset": str(xrays)})
     result = study.run(tmp_path / "out", workers=2)
-    assert result.verdict["failed_cells"] == 0
-    primary = [one for one in result.verdict["comparisons"] if one["primary"]]
+    assert result.verdict.failed_cells == 0
+    primary = [one for one in result.verdict.comparisons if one.primary]
     assert {one["arm"] for one in primary} == {
         *("real", "oversample", "dcgan", "classical+dcgan", "aa")
     }

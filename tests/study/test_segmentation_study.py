@@ -170,7 +170,7 @@ def test_an_official_test_set_is_bootstrapped_by_group(pairs, tmp_path):
     plan = plan_of(pairs, **changes)
     plan["task"] |= {"steps": 60, "evaluate_every": 20, "width": 8}
     study = Study.load(plan).run(tmp_path / "out", workers=1)
-    row = study.verdict["comparisons"][0]
+    row = study.verdict.comparisons[0]
     assert row["ci_low"] < row["gain"] < row["ci_high"]
 
 
@@ -281,7 +281,7 @@ def test_a_failed_model_is_a_result_with_its_metrics(pairs, tmp_path, monkeypatc
     assert set(failed["status"]) == {"failed"}
     assert {"dice", "dice[kidney]", "hd95"} <= set(failed["metric"])
     assert failed["value"].isna().all()
-    assert study.verdict["failed_cells"] == 2
+    assert study.verdict.failed_cells == 2
 
 
 def test_oversampling_copies_masks_too(pairs):
@@ -309,7 +309,7 @@ def test_pairs_are_filtered_by_realism_with_their_masks(pairs, tmp_path):
     spec = {"generator": "resampler", "ratio": 0.5, "filter": {"by": "realism", "keep": 0.25}}
     arms = {"unet": {}, "best": {"synthetic": spec}}
     result = Study.load(plan_of(pairs, arms=arms)).run(tmp_path / "out", workers=1)
-    assert result.verdict["failed_cells"] == 0
+    assert result.verdict.failed_cells == 0
     record = read_json(next(result.folder.glob("cells/best__*/cell.json")))
     found = record["filter"]["classes"][""]
     assert found["kept"] == record["synthetic_images"] == round(0.5 * record["train_images"])

@@ -81,9 +81,9 @@ def test_scores_can_be_recomputed_from_the_predictions(finished):
 
 
 def test_verdict_compares_every_arm_at_every_fraction(finished):
-    primary = [one for one in finished.verdict["comparisons"] if one["primary"]]
+    primary = [one for one in finished.verdict.comparisons if one.primary]
     assert len(primary) == (ARMS - 1) * 2
-    assert len(finished.verdict["comparisons"]) == (ARMS - 1) * 2 * 5
+    assert len(finished.verdict.comparisons) == (ARMS - 1) * 2 * 5
     promised = {
         *("arm", "reference", "test_set", "fraction", "metric", "gain", "ci_low", "ci_high"),
         *("p_value", "p_holm", "verdict", "repeats", "failed_cells", "worth_real_images", "cost"),
@@ -99,21 +99,21 @@ def test_verdict_compares_every_arm_at_every_fraction(finished):
     gaussian = next(one for one in primary if one["arm"] == "gaussian")
     assert gaussian["cost"]["generator_seconds"] > 0
     assert [one["control"] for one in primary if one["arm"] == "aa"] == ["aa", "aa"]
-    assert finished.verdict["detectable_gain"] > 0
+    assert finished.verdict.detectable_gain > 0
 
 
 def test_gain_is_the_mean_paired_difference(finished):
     frame = finished.results.frame
     values = frame[(frame["metric"] == "auroc") & (frame["fraction"] == 0.5)]
     table = values.pivot_table(index="repeat", columns="arm", values="value")
-    for one in finished.verdict["comparisons"]:
+    for one in finished.verdict.comparisons:
         if one["metric"] == "auroc" and one["fraction"] == 0.5:
             assert np.isclose(one["gain"], (table[one["arm"]] - table["real"]).mean())
 
 
 def test_every_arm_has_its_own_scores_with_an_interval(finished):
-    frame, found = finished.results.frame, finished.verdict["scores"]
-    compared = {one["metric"] for one in finished.verdict["comparisons"]}
+    frame, found = finished.results.frame, finished.verdict.scores
+    compared = {one.metric for one in finished.verdict.comparisons}
     assert len(found) == ARMS * 2 * len(compared)
     for one in found:
         keys = ("arm", "metric", "fraction")
@@ -189,16 +189,16 @@ def test_failed_cells_are_results(plan, tmp_path, monkeypatch):
     assert failed["cell"].nunique() == 4
     assert failed["value"].isna().all()
     assert failed["cause"].str.contains("the loss became NaN at 3 kimg").all()
-    assert result.verdict["failed_cells"] == 4
-    gaussian = [one for one in result.verdict["comparisons"] if one["arm"] == "gaussian"]
+    assert result.verdict.failed_cells == 4
+    gaussian = [one for one in result.verdict.comparisons if one.arm == "gaussian"]
     assert {one["verdict"] for one in gaussian} == {"no evidence"}
     assert {one["failed_cells"] for one in gaussian} == {2}
     # recorded, so not run again; unless asked to, and then it can come good
     monkeypatch.undo()
     again = Study.load(plan).run(tmp_path / "out", workers=1, resume=True)
-    assert again.verdict["failed_cells"] == 4
+    assert again.verdict.failed_cells == 4
     retried = Study.load(plan).run(tmp_path / "out", workers=1, resume=True, retry_failed=True)
-    assert retried.verdict["failed_cells"] == 0
+    assert retried.verdict.failed_cells == 0
 
 
 def test_a_crash_is_recorded_with_its_traceback(plan, tmp_path, monkeypatch):
@@ -210,7 +210,7 @@ def test_a_crash_is_recorded_with_its_traceback(plan, tmp_path, monkeypatch):
     plan["arms"] = {"real": {}, "aa": {"same_as": "real"}}
     monkeypatch.setattr(ClassificationTask, "fit", crash)
     result = Study.load(plan).run(tmp_path / "out", workers=1)
-    assert result.verdict["failed_cells"] == 8
+    assert result.verdict.failed_cells == 8
     record = read_json(next(tmp_path.glob("out/cells/*/cell.json")))
     assert "crashed: ZeroDivisionError: oops" in record["cause"]
     assert "in crash" in record["traceback"]
@@ -236,7 +236,7 @@ def test_a_full_disk_stops_the_study_and_keeps_what_is_finished(plan, tmp_path, 
     monkeypatch.undo()
     result = Study.load(plan).run(tmp_path / "out", workers=1, resume=True)
     assert 0 < kept < ARMS * 4
-    assert result.verdict["failed_cells"] == 0
+    assert result.verdict.failed_cells == 0
 
 
 def test_no_generator_sees_validation_or_test_images(plan, tmp_path):
@@ -283,7 +283,7 @@ def test_cross_validation_with_an_external_set(plan, tmp_path):
         assert sorted(rows["image_id"]) == sorted(
             ImageSet.open(plan["dataset"]).records["image_id"]
         )
-    external = [one for one in result.verdict["comparisons"] if one["test_set"] == "elsewhere"]
+    external = [one for one in result.verdict.comparisons if one.test_set == "elsewhere"]
     assert len(external) == 2 * 5
     assert all(one["ci_low"] is not None for one in external if one["primary"])
 
@@ -400,7 +400,7 @@ def test_generators_are_scored_and_audited_against_images_they_did_not_see(
         assert "test" not in set(held_out.splits)
         assert len(held_out) > 50
     by_arm = {
-        one["arm"]: one["generator"] for one in result.verdict["comparisons"] if one["primary"]
+        one.arm: one.generator for one in result.verdict.comparisons if one.primary
     }
     assert by_arm["copied"]["audit"] == {"pass": 0, "review": 0, "fail": 2}
     assert by_arm["copied"]["flag_rate"] > 0.9
@@ -415,8 +415,8 @@ def test_too_few_held_out_images_leave_an_arm_without_an_assessment(plan, tmp_pa
     plan |= {"assess": True, "fractions": [1.0]}
     plan["arms"] = {"real": {}, "gaussian": {"synthetic": {"generator": "gaussian"}}}
     result = Study.load(plan).run(tmp_path / "out", workers=1)
-    assert {one["generator"] for one in result.verdict["comparisons"]} == {None}
-    assert result.verdict["failed_cells"] == 0
+    assert {one.generator for one in result.verdict.comparisons} == {None}
+    assert result.verdict.failed_cells == 0
 
 
 def test_workers_end_with_a_killed_study(plan, tmp_path):

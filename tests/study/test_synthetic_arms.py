@@ -437,7 +437,7 @@ def test_no_test_image_reaches_a_generator_a_filter_or_a_threshold(plan, tmp_pat
     plan["protocol"] = {"kind": "official", "seeds": 2}
     plan["arms"] = {"real": {}} | {f"arm{n}": {"synthetic": kind} for n, kind in enumerate(kinds)}
     result = Study.load(plan).run(tmp_path / "out", workers=1)
-    assert result.verdict["failed_cells"] == 0
+    assert result.verdict.failed_cells == 0
     study, prepared = open_study(result.folder), load_prepared(StudyFolder(result.folder))
     hashes = prepared.images.records["sha256"]
     folds = {cell.where for cell in list_cells(study.plan)}
@@ -594,7 +594,7 @@ def test_a_sweep_shares_its_generators_and_counts_in_holm(plan, tmp_path):
     result = Study.load(plan).run(tmp_path / "out", workers=1)
     stages = list((tmp_path / "out" / "stages" / "generators").iterdir())
     assert len(stages) == 2 * 2 * 2  # fractions × repeats × classes, as for one arm
-    primary = [one for one in result.verdict["comparisons"] if one["primary"]]
+    primary = [one for one in result.verdict.comparisons if one.primary]
     swept = [one for one in primary if one["sweep"]]
     assert {(one["arm"], one["sweep"]["name"], one["sweep"]["ratio"]) for one in swept} == {
         *(("dose@0.5", "dose", 0.5), ("dose@1", "dose", 1.0), ("dose@2", "dose", 2.0))
@@ -605,7 +605,7 @@ def test_a_sweep_shares_its_generators_and_counts_in_holm(plan, tmp_path):
     for (_, _), rows in counts.groupby(level=[0, 1]):
         by_arm = rows.droplevel([0, 1])
         assert by_arm["dose@2"] == 2 * by_arm["dose@1"] > 2 * by_arm["dose@0.5"] - 2 > 0
-    assert sum("'dose' was run at several ratios" in note for note in result.verdict["notes"]) == 1
+    assert sum("'dose' was run at several ratios" in note for note in result.verdict.notes) == 1
     page = write_report(result.folder).read_text(encoding="utf-8")
     assert 'id="doses"' in page
     assert "the best of a sweep looks better than it is" in page

@@ -147,7 +147,7 @@ def advise(
     cautions = find_cautions(
         facts,
         machine,
-        leak_check=trial.dataset["leak_check"],
+        leak_check=trial.dataset.leak_check,
         shortcut=shortcut,
         foresight=foresight,
         workers=count,

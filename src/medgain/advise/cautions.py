@@ -11,6 +11,7 @@ from medgain.advise.facts import Facts
 from medgain.advise.forecast import Foresight
 from medgain.advise.probe.machine import Machine
 from medgain.advise.shortcut import FROM, Shortcut
+from medgain.study.records.dataset import LeakCheck
 
 UNCERTAIN = 0.10  # half an interval of a class's sensitivity that is worth a warning
 _TYPICAL_RATE = 0.8
@@ -35,7 +36,7 @@ def find_cautions(
     facts: Facts,
     machine: Machine,
     *,
-    leak_check: dict[str, Any] | None = None,
+    leak_check: LeakCheck | None = None,
     shortcut: Shortcut | None = None,
     foresight: Foresight | None = None,
     workers: int = 1,
@@ -73,10 +74,10 @@ def _origin(facts: Facts) -> Found:
     return []
 
 
-def _leaks(leak_check: dict[str, Any] | None) -> Found:
-    if not leak_check or not leak_check["leaks"]:
+def _leaks(leak_check: LeakCheck | None) -> Found:
+    if leak_check is None or not leak_check.leaks:
         return []
-    leaks, dropped = len(leak_check["leaks"]), len(leak_check["dropped"])
+    leaks, dropped = len(leak_check.leaks), len(leak_check.dropped)
     text = (
         f"{leaks} leaks: images or groups in two parts of the set, or duplicates with other labels."
         f" The plan leaves {dropped} images out of training (on_leak: drop); medgain inspect names"
@@ -162,10 +163,10 @@ def _shortcuts(shortcut: Shortcut | None) -> Found:
     return [("shortcut", text)]
 
 
-def _duplicates(leak_check: dict[str, Any] | None) -> Found:
-    if not leak_check:
+def _duplicates(leak_check: LeakCheck | None) -> Found:
+    if leak_check is None:
         return []
-    identical, near = leak_check["exact_groups"], leak_check["near_pairs"]
+    identical, near = leak_check.exact_groups, leak_check.near_pairs
     if not identical and not near:
         return []
     text = (

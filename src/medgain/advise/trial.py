@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from medgain.advise.planning import Suggestion
 from medgain.runtime.errors import MedgainError
-from medgain.runtime.files import read_json
 from medgain.study import Study
 from medgain.study.dataset import Prepared, prepare
 from medgain.study.folder import StudyFolder
+from medgain.study.records.dataset import DatasetRecord
 from medgain.study.stages.base import Stage
 
 Rounds = Sequence[tuple[str, Sequence[Stage]]]
@@ -35,7 +34,7 @@ class Trial:
     study: Study
     folder: StudyFolder
     prepared: Prepared
-    dataset: dict[str, Any]
+    dataset: DatasetRecord
     left_out: tuple[str, ...] = ()
 
     def rounds(self, suggestion: Suggestion | None = None) -> Rounds:
@@ -76,8 +75,8 @@ def try_plan(suggestion: Suggestion, path: Path, device: str = "auto") -> Trial:
                 raise
             left_out.append(f"fraction {suggestion.fractions[0]:g}: {error.problem}")
             suggestion = _without_smallest(suggestion)
-    dataset = read_json(folder.dataset_file)
-    if not dataset["leak_check"]["leaks"]:
+    dataset = folder.read_dataset()
+    if not dataset.leak_check.leaks:
         suggestion = replace(suggestion, drop_leaks=False)
         study = make_study(suggestion, device=device)
     folder.write_plan(study.plan)

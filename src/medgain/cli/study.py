@@ -84,7 +84,7 @@ def _conclude(result: StudyResult, quiet: bool = False) -> None:
 
     page = write_report(result.folder)
     if not quiet:
-        Console().print(terminal_table(result.verdict))
+        Console().print(terminal_table(result.verdict.model_dump(mode="json")))
         typer.echo(f"Report: {page}")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,11 +13,21 @@ from medgain.imageset.imageset import Card, ImageSet
 from medgain.imageset.parts import official_split
 from medgain.phantoms import PHANTOMS
 from medgain.runtime.errors import LeakError
-from medgain.runtime.files import atomic_folder, read_json, write_json
+from medgain.runtime.files import atomic_folder, read_json
+from medgain.runtime.records import write_record
 from medgain.study.cells import Fold, digest, list_folds, split_fold
 from medgain.study.folder import StudyFolder
 from medgain.study.plan.plan import HoldOut, Official, PhantomSource, Plan
 from medgain.study.plan.suitability import check_suits
+from medgain.study.records.dataset import (
+    ClassCount,
+    DatasetRecord,
+    ExternalSet,
+    FoldParts,
+    HeldOutTest,
+    LeakCheck,
+    PreparedRecord,
+)
 
 
 @dataclass(frozen=True)
@@ -59,12 +68,12 @@ def prepare(plan: Plan, folder: StudyFolder) -> Prepared:
     )
     with atomic_folder(folder.prepared, overwrite=True) as temporary:
         grouped.write_description(temporary)
-        write_json(
-            temporary / "prepared.json",
-            {"path": path, "banned": sorted(banned), "external": plan.external, "key": key},
+        write_record(
+            temporary / folder.prepared_file.name,
+            PreparedRecord(path=str(path), banned=sorted(banned), external=plan.external, key=key),
         )
     prepared = Prepared(grouped, banned, external, key)
-    write_json(
+    write_record(
         folder.dataset_file,
         _describe(plan, path, images, prepared, duplicates, found),
     )
@@ -73,13 +82,13 @@ def prepare(plan: Plan, folder: StudyFolder) -> Prepared:
 
 def load_prepared(folder: StudyFolder) -> Prepared:
     """Open what `prepare` wrote; images stay on disk until read."""
-    info = read_json(folder.prepared / "prepared.json")
-    raw = ImageSet.open(info["path"])
+    info = folder.read_prepared()
+    raw = ImageSet.open(info.path)
     records = pd.read_parquet(folder.prepared / "records.parquet")
     card = Card.model_validate(read_json(folder.prepared / "card.json"))
     images = ImageSet(raw.images, records, card, raw.masks)
-    external = {name: ImageSet.open(path) for name, path in info["external"].items()}
-    return Prepared(images, frozenset(info["banned"]), external, info["key"])
+    external = {name: ImageSet.open(path) for name, path in info.external.items()}
+    return Prepared(images, frozenset(info.banned), external, info.key)
 
 
 def _materialise(plan: Plan, folder: StudyFolder) -> Path:
@@ -139,7 +148,7 @@ def _describe(
     prepared: Prepared,
     duplicates: leaks.DuplicateReport,
     found: list[leaks.Leak],
-) -> dict[str, Any]:
+) -> DatasetRecord:
     counts = (
         prepared.images.records.groupby(["split", "label"], sort=True)
         .agg(images=("image_id", "size"), groups=("group", "nunique"))
@@ -150,35 +159,35 @@ def _describe(
         for fraction in plan.fractions
         for where in list_folds(plan, fraction)
     ]
-    return {
-        "path": path,
-        "fingerprint": images.fingerprint(),
-        "card": images.card.model_dump(),
-        "images": len(images),
-        "size_px": images.size_px,
-        "channels": images.channels,
-        "counts": counts.to_dict("records"),
-        "leak_check": {
-            "exact_groups": len(duplicates.identical),
-            "near_pairs": len(duplicates.near),
-            "leaks": [leak.describe() for leak in found],
-            "on_leak": plan.protocol.on_leak,
-            "dropped": sorted(prepared.banned),
-            "statement": _statement(prepared, duplicates, found),
-        },
-        "test_part": _describe_test_part(plan, prepared, parts),
-        "parts": parts,
-        "external": [
-            {
-                "name": name,
-                "path": plan.external[name],
-                "fingerprint": part.fingerprint(),
-                "images": len(part),
-                "card": part.card.model_dump(),
-            }
+    return DatasetRecord(
+        path=str(path),
+        fingerprint=images.fingerprint(),
+        card=images.card,
+        images=len(images),
+        size_px=images.size_px,
+        channels=images.channels,
+        counts=[ClassCount.model_validate(row) for row in counts.to_dict("records")],
+        leak_check=LeakCheck(
+            exact_groups=len(duplicates.identical),
+            near_pairs=len(duplicates.near),
+            leaks=[leak.describe() for leak in found],
+            on_leak=plan.protocol.on_leak,
+            dropped=sorted(prepared.banned),
+            statement=_statement(prepared, duplicates, found),
+        ),
+        test_part=_describe_test_part(plan, prepared, parts),
+        parts=parts,
+        external=[
+            ExternalSet(
+                name=name,
+                path=plan.external[name],
+                fingerprint=part.fingerprint(),
+                images=len(part),
+                card=part.card,
+            )
             for name, part in prepared.external.items()
         ],
-    }
+    )
 
 
 def _statement(
@@ -200,35 +209,31 @@ def _statement(
 
 
 def _describe_test_part(
-    plan: Plan, prepared: Prepared, parts: list[dict[str, Any]]
-) -> dict[str, Any] | None:
+    plan: Plan, prepared: Prepared, parts: list[FoldParts]
+) -> HeldOutTest | None:
     """Return what a balanced test part was to hold and what it holds; None of other protocols."""
     if not isinstance(plan.protocol, HoldOut):
         return None
-    asked, taken = plan.protocol.per_class, parts[0]["test_images"] // len(prepared.images.classes)
+    asked, taken = plan.protocol.per_class, parts[0].test_images // len(prepared.images.classes)
     text = f"The held-out test part has {taken} images of each class, in whole groups."
     if taken < asked:
         text += (
             f" {asked} were asked for: at most half of the rarest class's images are held out, and"
             " no group is divided."
         )
-    return {"test": plan.protocol.test, "asked": asked, "per_class": taken, "statement": text}
+    return HeldOutTest(test=plan.protocol.test, asked=asked, per_class=taken, statement=text)
 
 
-def _describe_part(plan: Plan, prepared: Prepared, where: Fold) -> dict[str, Any]:
+def _describe_part(plan: Plan, prepared: Prepared, where: Fold) -> FoldParts:
     split = split_fold(plan, prepared.images, where, prepared.banned)
     groups = prepared.images.groups
     labels = prepared.images.records["label"].to_numpy(dtype=object)
-    described: dict[str, Any] = {
-        "fraction": where.fraction,
-        "fold": where.fold,
-        "repeat": where.repeat,
-    }
+    counts: dict[str, int] = {}
     members: dict[str, set[str]] = {}
     for name, rows in vars(split).items():
         members[name] = set(groups[rows])
-        described[f"{name}_images"] = len(rows)
-        described[f"{name}_groups"] = len(members[name])
+        counts[f"{name}_images"] = len(rows)
+        counts[f"{name}_groups"] = len(members[name])
     shared = (members["train"] | members["validation"]) & members["test"]
     if shared or members["train"] & members["validation"]:
         raise LeakError(
@@ -236,12 +241,18 @@ def _describe_part(plan: Plan, prepared: Prepared, where: Fold) -> dict[str, Any
             "please report this: splits must never do it",
         )
     masks, names = prepared.images.masks, prepared.images.card.mask_classes
-    described["train_per_class"] = {
+    per_class = {
         label: int((labels[split.train] == label).sum()) for label in prepared.images.classes
     }
     if masks is not None and not prepared.images.classes:  # images in which a class is marked
-        described["train_per_class"] = {
+        per_class = {
             name: int((masks[split.train] == code).any(axis=(1, 2)).sum())
             for code, name in enumerate(names, start=1)
         }
-    return described
+    return FoldParts(
+        fraction=where.fraction,
+        fold=where.fold,
+        repeat=where.repeat,
+        train_per_class=per_class,
+        **counts,
+    )

@@ -8,13 +8,13 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from medgain.runtime.device import cpu_count, resolve_device, resolve_precision
 from medgain.runtime.version import __version__
 from medgain.study.plan.plan import Plan
+from medgain.study.records.environment import EnvironmentRecord
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pillow")
 
@@ -33,26 +33,26 @@ def resolve_runtime(plan: Plan) -> Plan:
     return plan.model_copy(update={"runtime": plan.runtime.model_copy(update=update)})
 
 
-def describe_environment(plan: Plan, workers: int) -> dict[str, Any]:
+def describe_environment(plan: Plan, workers: int) -> EnvironmentRecord:
     """Return what the study runs on."""
     device = torch.device(plan.runtime.device)
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    return {
-        "medgain": __version__,
-        "python": sys.version.split()[0],
-        **{package: version(package) for package in PACKAGES},
-        "platform": platform.platform(terse=True),
-        "cpu": _cpu_name(),
-        "cpu_count": cpu_count(),
-        "gpu": gpu,
-        "device": plan.runtime.device,
-        "precision": plan.runtime.precision,
-        "threads": plan.runtime.threads,
-        "workers": workers,
-        "seed": plan.seed,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "process": os.getpid(),
-    }
+    return EnvironmentRecord(
+        medgain=__version__,
+        python=sys.version.split()[0],
+        packages={package: version(package) for package in PACKAGES},
+        platform=platform.platform(terse=True),
+        cpu=_cpu_name(),
+        cpu_count=cpu_count(),
+        gpu=gpu,
+        device=plan.runtime.device,
+        precision=plan.runtime.precision,
+        threads=plan.runtime.threads,
+        workers=workers,
+        seed=plan.seed,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        process=os.getpid(),
+    )
 
 
 def _cpu_name() -> str:

@@ -12,8 +12,8 @@ from typing import Any
 
 from medgain.runtime.device import cpu_count
 from medgain.runtime.errors import ConfigError, MedgainError
-from medgain.runtime.files import read_json, write_json
 from medgain.runtime.progress import log, progress
+from medgain.runtime.records import write_record
 from medgain.study.cells import list_cells
 from medgain.study.dataset import Prepared, prepare
 from medgain.study.environment import describe_environment, resolve_runtime
@@ -22,6 +22,8 @@ from medgain.study.folder import StudyFolder
 from medgain.study.inference.conclusion import conclude
 from medgain.study.plan.loading import load_plan
 from medgain.study.plan.plan import Plan
+from medgain.study.records.stage import PlannedStages
+from medgain.study.records.verdict import Verdict
 from medgain.study.results.examples import write_policy_examples
 from medgain.study.results.gather import Results, gather
 from medgain.study.results.panels import write_panels
@@ -37,7 +39,7 @@ class StudyResult:
 
     folder: Path
     results: Results
-    verdict: dict[str, Any]
+    verdict: Verdict
 
 
 class Study:
@@ -46,7 +48,7 @@ class Study:
     Example:
         >>> study = Study.load("recipes/pneumonia-dcgan.yaml", preset="smoke")  # doctest: +SKIP
         >>> result = study.run("studies/cxr", workers=2)  # doctest: +SKIP
-        >>> result.verdict["comparisons"][0]["sentence"]  # doctest: +SKIP
+        >>> result.verdict.comparisons[0].sentence  # doctest: +SKIP
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -96,20 +98,24 @@ class Study:
         with _lock(folder):
             started = time.perf_counter()
             environment = describe_environment(self.plan, workers)
-            before = read_json(folder.environment_file) if folder.environment_file.exists() else {}
-            write_json(folder.environment_file, environment)
+            before = folder.read_environment()
+            write_record(folder.environment_file, environment)
             prepared = prepare(self.plan, folder)
             folder.write_plan(self.plan)
             write_policy_examples(self.plan, folder, prepared)
             run = EXECUTORS.get(executor or ("serial" if workers == 1 else "processes"))
             rounds = list(self.stages(prepared))
-            write_json(folder.stages_file, {"generators": self._generator_keys(prepared, rounds)})
+            keys = self._generator_keys(prepared, rounds)
+            write_record(folder.stages_file, PlannedStages(generators=keys))
             for title, stages in rounds:
                 with progress(title, len(stages)) as advance:
                     for outcome in run(folder.path, stages, workers, retry_failed):
                         advance(1, _note(outcome))
-            seconds = before.get("seconds", 0.0) + time.perf_counter() - started
-            write_json(folder.environment_file, {**environment, "seconds": seconds})
+            earlier = (before.seconds or 0.0) if before is not None else 0.0
+            seconds = earlier + time.perf_counter() - started
+            write_record(
+                folder.environment_file, environment.model_copy(update={"seconds": seconds})
+            )
             return self.conclude(folder.path)
 
     def outline(self) -> list[str]:
@@ -117,21 +123,21 @@ class Study:
         with TemporaryDirectory() as scratch:
             folder = StudyFolder(Path(scratch))
             prepared = prepare(self.plan, folder)
-            dataset = read_json(folder.dataset_file)
+            dataset = folder.read_dataset()
             rounds = [f"{len(stages)} {title}" for title, stages in self.stages(prepared)]
         lines = [
-            f"{dataset['images']:,} images; {dataset['leak_check']['statement']}",
+            f"{dataset.images:,} images; {dataset.leak_check.statement}",
             f"{len(self.plan.arms)} arms, {len(self.plan.fractions)} fractions: to run are "
             + ", then ".join(rounds),
         ]
-        if dataset["test_part"]:
-            lines.append(dataset["test_part"]["statement"])
-        for part in dataset["parts"]:
-            per_class = ", ".join(f"{n} {name}" for name, n in part["train_per_class"].items())
+        if dataset.test_part is not None:
+            lines.append(dataset.test_part.statement)
+        for part in dataset.parts:
+            per_class = ", ".join(f"{n} {name}" for name, n in part.train_per_class.items())
             lines.append(
-                f"fraction {part['fraction']:g}, fold {part['fold']}, repeat {part['repeat']}:"
-                f" {part['train_images']} train ({per_class}),"
-                f" {part['validation_images']} validation, {part['test_images']} test images"
+                f"fraction {part.fraction:g}, fold {part.fold}, repeat {part.repeat}:"
+                f" {part.train_images} train ({per_class}),"
+                f" {part.validation_images} validation, {part.test_images} test images"
             )
         return lines
 
@@ -139,15 +145,13 @@ class Study:
         """Gather the finished cells in `out`, compare the arms, and write the verdicts."""
         folder = StudyFolder(Path(out))
         results = gather(self.plan, folder)
-        dataset = read_json(folder.dataset_file)
-        write_prediction_tables(self.plan, folder, results.predictions, dataset["card"])
+        dataset = folder.read_dataset()
+        write_prediction_tables(self.plan, folder, results.predictions, dataset.card)
         if self.plan.task_kind.needs_masks:
             write_panels(self.plan, folder, results.predictions)
-        write_json(
-            folder.verdict_file,
-            conclude(self.plan, results, dataset, read_assessments(folder)),
-        )
-        return StudyResult(folder.path, results, read_json(folder.verdict_file))
+        verdict = conclude(self.plan, results, dataset, read_assessments(folder))
+        write_record(folder.verdict_file, verdict)
+        return StudyResult(folder.path, results, verdict)
 
     def stages(self, prepared: Prepared) -> Iterator[tuple[str, list[Stage]]]:
         """Yield the rounds of stages: the generators that cells need, the cells, assessments."""
@@ -196,7 +200,7 @@ def _lock(folder: StudyFolder) -> Iterator[None]:
     import fcntl
 
     folder.path.mkdir(parents=True, exist_ok=True)
-    with (folder.path / ".lock").open("w") as file:
+    with folder.lock_file.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -135,7 +135,7 @@ def read_study(folder: Path) -> StudyFiles:
         roc=_table(study.prediction_table("roc"), ROC_COLUMNS),
         cells=_many(folder, "cells/*/cell.json"),
         generators=_generators(folder),
-        policies=_json(folder / "policies.json") or [],
+        policies=(_json(folder / "policies.json") or {}).get("policies", []),
         panels=_panels(folder / "panels.json"),
     )
 

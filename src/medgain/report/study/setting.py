@@ -208,7 +208,7 @@ def reproduction(frame: Frame) -> Block:
     environment = {
         key.replace("_", " "): value
         for key, value in frame.files.environment.items()
-        if value not in (None, "", []) and key != "process"
+        if value not in (None, "", []) and key not in ("format", "process")
     }
     flat: list[tuple[str, str]] = []
     for key, value in environment.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,16 +13,17 @@ from medgain.study.inference.exchange import ExchangeRate, exchange_rate
 from medgain.study.inference.statistics import GainEstimate, gain_interval
 from medgain.study.inference.tables import CellTable, FloatArray
 from medgain.study.plan.plan import CrossValidation, Plan
+from medgain.study.records.dataset import DatasetRecord
+from medgain.study.records.verdict import Cost
 from medgain.study.results.gather import Results, compared_metrics
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ArmGain:
     """One arm against its reference, on one test set, at one fraction, by one metric.
 
     Attributes:
         mean, reference_mean: of the metric over the cells that succeeded.
-        cost: mean seconds of a cell for training the task and for training its generators.
     """
 
     arm: str
@@ -35,11 +35,11 @@ class Comparison:
     mean: float
     reference_mean: float
     worth: ExchangeRate | None
-    cost: dict[str, float]
+    cost: Cost
 
 
 @dataclass(frozen=True)
-class ArmScore:
+class ArmMean:
     """What one arm scores by itself: the mean over its cells, with an interval.
 
     Attributes:
@@ -55,15 +55,11 @@ class ArmScore:
 
 
 def compare(
-    plan: Plan, results: Results, dataset: dict[str, Any]
-) -> tuple[list[Comparison], list[ArmScore]]:
-    """Return every comparison that `plan` asks for, and every arm's own scores.
-
-    Args:
-        dataset: what `dataset.json` holds.
-    """
-    comparer = _Comparer(plan, CellTable(plan, results, dataset["card"]), _pool_groups(dataset))
-    metrics = compared_metrics(plan, dataset["card"])
+    plan: Plan, results: Results, dataset: DatasetRecord
+) -> tuple[list[ArmGain], list[ArmMean]]:
+    """Return every comparison that `plan` asks for, and every arm's own scores."""
+    comparer = _Comparer(plan, CellTable(plan, results, dataset.card), _pool_groups(dataset))
+    metrics = compared_metrics(plan, dataset.card)
     compared = [
         comparer.one(arm, reference, test_set, fraction, metric)
         for test_set in ("test", *plan.external)
@@ -90,9 +86,7 @@ class _Comparer:
         self.pool_groups = pool_groups
         self._boots: dict[tuple[str, str, float, str], FloatArray] = {}
 
-    def one(
-        self, arm: str, reference: str, test_set: str, fraction: float, name: str
-    ) -> Comparison:
+    def one(self, arm: str, reference: str, test_set: str, fraction: float, name: str) -> ArmGain:
         metric = find_metric(name)
         own = self.table.cells(arm, fraction, test_set, name)
         other = self.table.cells(reference, fraction, test_set, name)
@@ -104,7 +98,7 @@ class _Comparer:
             )
         gains = metric.gain(own["value"], other["value"])
         estimate = self._interval(gains, test_set, boot_gains)
-        return Comparison(
+        return ArmGain(
             arm=arm,
             reference=reference,
             test_set=test_set,
@@ -114,20 +108,20 @@ class _Comparer:
             mean=float(own["value"].mean()),
             reference_mean=float(other["value"].mean()),
             worth=self._worth(arm, reference, test_set, fraction, metric),
-            cost={
-                "train_seconds": float(own["train_seconds"].mean()),
-                "generator_seconds": float(own["generator_seconds"].mean()),
-            },
+            cost=Cost(
+                train_seconds=float(own["train_seconds"].mean()),
+                generator_seconds=float(own["generator_seconds"].mean()),
+            ),
         )
 
-    def alone(self, arm: str, test_set: str, fraction: float, name: str) -> ArmScore:
+    def alone(self, arm: str, test_set: str, fraction: float, name: str) -> ArmMean:
         metric = find_metric(name)
         boot = self._boot(arm, test_set, fraction, metric) if self._shared(test_set) else None
         values = self.table.cells(arm, fraction, test_set, name)["value"].to_numpy()
         estimate = self._interval(values, test_set, boot)
         bounds = np.clip((estimate.ci_low, estimate.ci_high), metric.low, metric.high)
         bounded = replace(estimate, ci_low=float(bounds[0]), ci_high=float(bounds[1]))
-        return ArmScore(arm, test_set, fraction, name, bounded)
+        return ArmMean(arm, test_set, fraction, name, bounded)
 
     @property
     def _folds(self) -> bool:
@@ -173,8 +167,8 @@ class _Comparer:
         )
 
 
-def _pool_groups(dataset: dict[str, Any]) -> int:
+def _pool_groups(dataset: DatasetRecord) -> int:
     """Return the groups outside a fold's test part, before a fraction of them is drawn."""
-    total = sum(row["groups"] for row in dataset["counts"])
-    largest = max(part["test_groups"] for part in dataset["parts"])
+    total = sum(row.groups for row in dataset.counts)
+    largest = max(part.test_groups for part in dataset.parts)
     return max(1, total - largest)

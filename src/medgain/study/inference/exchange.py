@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medgain.runtime.errors import DataError
 from medgain.runtime.text import count, percent
+from medgain.study.records.verdict import Beyond
 
 FloatArray = NDArray[np.float64]
-Beyond = Literal["", "above", "below"]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medgain.imageset.imageset import Card
 from medgain.runtime.seeds import SeedTree
 from medgain.study.inference.statistics import bootstrap_groups
 from medgain.study.plan.plan import Plan
@@ -19,7 +20,7 @@ FloatArray = NDArray[np.float64]
 class CellTable:
     """Metric values and bootstrapped metric values of cells, looked up by name."""
 
-    def __init__(self, plan: Plan, results: Results, card: dict[str, Any]) -> None:
+    def __init__(self, plan: Plan, results: Results, card: Card) -> None:
         self.plan = plan
         self.card = card
         columns = ["arm", "fraction", "test_set", "metric", "repeat", "fold"]
@@ -48,7 +49,7 @@ class CellTable:
                 columns.append(np.full(self.plan.bootstrap, np.nan))
                 continue
             weights = self._resamples(test_set, frame)
-            columns.append(task.resampled(metric, frame, weights, self.card))
+            columns.append(task.resampled(metric, frame, weights, self.card.model_dump()))
         return np.column_stack(columns)
 
     def groups(self, test_set: str) -> int:

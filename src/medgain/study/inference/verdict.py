@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from medgain.metrics.base import Metric
 from medgain.runtime.text import amount, gain, interval, magnitude, p_relation, percent, plural
 from medgain.study.inference.statistics import GainEstimate
+from medgain.study.records.verdict import Finding
 
-Verdict = Literal["helps", "hurts", "equivalent", "no evidence"]
 MARGIN = 0.01
 ALPHA = 0.05
 
 
 def decide(
     estimate: GainEstimate, p_holm: float, margin: float = MARGIN, alpha: float = ALPHA
-) -> Verdict:
+) -> Finding:
     """Return the verdict on a gain.
 
     "helps" or "hurts": the p-value after Holm is below `alpha`, and the sign of the gain (the
@@ -34,7 +32,7 @@ def decide(
 
 def sentence(
     estimate: GainEstimate,
-    verdict: Verdict,
+    verdict: Finding,
     *,
     arm: str,
     reference: str,
@@ -65,7 +63,7 @@ def sentence(
 
 def _arm_sentence(
     estimate: GainEstimate,
-    verdict: Verdict,
+    verdict: Finding,
     arm: str,
     reference: str,
     metric: Metric,
@@ -91,7 +89,7 @@ def _arm_sentence(
 
 
 def _control_sentence(
-    estimate: GainEstimate, verdict: Verdict, arm: str, reference: str, unit: str
+    estimate: GainEstimate, verdict: Finding, arm: str, reference: str, unit: str
 ) -> str:
     if estimate.reason:
         return f"The A/A control “{arm}” could not be checked: {estimate.reason}."

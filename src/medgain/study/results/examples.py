@@ -8,12 +8,14 @@ import numpy as np
 
 from medgain.augment import resolve_policy
 from medgain.augment.pictures import before_after
-from medgain.runtime.files import atomic_path, write_json
+from medgain.runtime.files import atomic_path
+from medgain.runtime.records import write_record
 from medgain.runtime.seeds import SeedTree
 from medgain.study.cells import list_folds, split_fold
 from medgain.study.dataset import Prepared
 from medgain.study.folder import StudyFolder
 from medgain.study.plan.plan import Plan
+from medgain.study.records.pictures import PolicyExample, PolicyExamples
 
 EXAMPLES = 6
 
@@ -44,13 +46,13 @@ def write_policy_examples(plan: Plan, folder: StudyFolder, prepared: Prepared) -
             arrays[f"{position}_before_masks"] = np.stack([before for before, _ in moved])
             arrays[f"{position}_after_masks"] = np.stack([after for _, after in moved])
         described.append(
-            {
-                "policy": json.loads(spec),
-                "arms": names,
-                "describe": [one.description for one in shown],
-            }
+            PolicyExample(
+                policy=json.loads(spec),
+                arms=names,
+                describe=[one.description for one in shown],
+            )
         )
     if arrays:
-        with atomic_path(folder.path / "policies.npz") as temporary:
+        with atomic_path(folder.policies_arrays) as temporary:
             np.savez_compressed(temporary, allow_pickle=False, **arrays)
-        write_json(folder.path / "policies.json", described)
+        write_record(folder.policies_file, PolicyExamples(policies=described))

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from medgain.imageset.imageset import Card
 from medgain.metrics.base import find_metric
-from medgain.runtime.files import atomic_path, read_json
+from medgain.runtime.files import atomic_path
 from medgain.study.cells import Cell, list_cells
 from medgain.study.folder import StudyFolder
 from medgain.study.plan.plan import Plan
+from medgain.study.records.cell import CellRecord, FailedCell, FinishedCell
 
 COUNTS = (
     "real_images",
@@ -36,7 +38,7 @@ class Results:
     predictions: pd.DataFrame
 
 
-def compared_metrics(plan: Plan, card: dict[str, Any]) -> list[str]:
+def compared_metrics(plan: Plan, card: Card) -> list[str]:
     """Return the plan's metrics, with those of each class where there are several.
 
     That is the primary metric of each mask class, and the recall of each of more than two
@@ -44,10 +46,10 @@ def compared_metrics(plan: Plan, card: dict[str, Any]) -> list[str]:
     """
     own: list[str] = []
     if not plan.task_kind.needs_masks:
-        names = card["classes"] if len(card["classes"]) > 2 else []
+        names = card.classes if len(card.classes) > 2 else []
         own = [f"recall[{name}]" for name in names]
         return list(dict.fromkeys([*plan.metrics, *own]))
-    names = card["mask_classes"]
+    names = card.mask_classes
     if find_metric(plan.metric).by_class and "[" not in plan.metric and len(names) > 1:
         own = [f"{plan.metric}[{name}]" for name in names]
     return list(dict.fromkeys([plan.metric, *own, *plan.metrics]))
@@ -55,15 +57,15 @@ def compared_metrics(plan: Plan, card: dict[str, Any]) -> list[str]:
 
 def gather(plan: Plan, folder: StudyFolder) -> Results:
     """Read every finished cell of `plan`, write both tables, and return them."""
-    records = [(cell, _read(folder, cell)) for cell in list_cells(plan)]
-    metrics = compared_metrics(plan, read_json(folder.dataset_file)["card"])
+    records = [(cell, folder.read_cell(cell.name)) for cell in list_cells(plan)]
+    metrics = compared_metrics(plan, folder.read_dataset().card)
     frame = pd.DataFrame(
         [row for cell, record in records for row in _rows(plan, cell, record, metrics)]
     )
     frames = [
-        pd.read_parquet(folder.cell(cell.name) / "predictions.parquet")
+        pd.read_parquet(folder.cell_predictions_file(cell.name))
         for cell, record in records
-        if record["status"] == "ok"
+        if isinstance(record, FinishedCell)
     ]
     predictions = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     for table, path in ((frame, folder.results_file), (predictions, folder.predictions_file)):
@@ -72,14 +74,7 @@ def gather(plan: Plan, folder: StudyFolder) -> Results:
     return Results(frame, predictions)
 
 
-def _read(folder: StudyFolder, cell: Cell) -> dict[str, Any]:
-    record: dict[str, Any] = read_json(folder.cell(cell.name) / "cell.json")
-    return record
-
-
-def _rows(
-    plan: Plan, cell: Cell, record: dict[str, Any], metrics: list[str]
-) -> list[dict[str, Any]]:
+def _rows(plan: Plan, cell: Cell, record: CellRecord, metrics: list[str]) -> list[dict[str, Any]]:
     """Return one row per test set and metric; a failed cell has NaN for each, never no row."""
     common = {
         "cell": cell.name,
@@ -87,12 +82,14 @@ def _rows(
         "fraction": cell.where.fraction,
         "fold": cell.where.fold,
         "repeat": cell.where.repeat,
-        "status": record["status"],
-        "cause": record["cause"],
-        **{name: _number(record.get(name)) for name in COUNTS},
+        "status": record.status,
+        "cause": record.cause if isinstance(record, FailedCell) else "",
+        **{name: _number(getattr(record, name, None)) for name in COUNTS},
     }
-    scores = record.get("scores")
-    if scores is None:
+    scores: dict[str, dict[str, float | None]]
+    if isinstance(record, FinishedCell):
+        scores = record.scores
+    else:
         scores = {test: dict.fromkeys(metrics) for test in ("test", *plan.external)}
     return [
         {**common, "test_set": test, "metric": metric, "value": _number(value)}

@@ -6,19 +6,19 @@ study ends, so that its folder can be looked at without the data set.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from medgain.imageset.imageset import ImageSet
-from medgain.runtime.files import atomic_path, write_json
+from medgain.runtime.files import atomic_path
+from medgain.runtime.records import write_record
 from medgain.study.dataset import load_prepared
 from medgain.study.folder import StudyFolder
 from medgain.study.plan.plan import Plan
+from medgain.study.records.pictures import Panel, PanelArm, PanelRole, Panels
 from medgain.tasks.segmentation.task import MASKS_NAME
 
-ROLES = (("best", 1.0), ("median", 0.5), ("worst", 0.0))
+ROLES: tuple[tuple[PanelRole, float], ...] = (("best", 1.0), ("median", 0.5), ("worst", 0.0))
 _OVERLAP = "dice"
 
 
@@ -39,33 +39,33 @@ def write_panels(plan: Plan, folder: StudyFolder, predictions: pd.DataFrame) -> 
     if overlap.empty:
         return
     arrays: dict[str, np.ndarray] = {}
-    cases: list[dict[str, Any]] = []
+    cases: list[Panel] = []
     for role, share in ROLES:
         image_id = str(overlap.index[round(share * (len(overlap) - 1))])
         key, position = str(len(cases)), int(ids.get_loc(image_id))
         arrays[f"{key}_image"] = _as_8bit(images, position)
         arrays[f"{key}_truth"] = _masks(images)[position]
-        scores: dict[str, Any] = {}
+        scores: dict[str, PanelArm] = {}
         for number, arm in enumerate(arms):
             row = rows[(rows["arm"] == arm) & (rows["image_id"] == image_id)].iloc[0]
             arrays[f"{key}_{number}"] = _predicted(folder, str(row["cell"]), int(row["place"]))
             dice = {name: row[f"{_OVERLAP}[{name}]"] for name in images.card.mask_classes}
-            scores[arm] = {"cell": row["cell"], "dice": dice}
+            scores[arm] = PanelArm(cell=str(row["cell"]), dice=dice)
         cases.append(
-            {
-                "key": key,
-                "role": role,
-                "image_id": image_id,
-                "group": images.groups[position],
-                "fraction": float(rows["fraction"].iloc[0]),
-                "dice": float(overlap[image_id]),
-                "arms": scores,
-            }
+            Panel(
+                key=key,
+                role=role,
+                image_id=image_id,
+                group=str(images.groups[position]),
+                fraction=float(rows["fraction"].iloc[0]),
+                dice=float(overlap[image_id]),
+                arms=scores,
+            )
         )
-    with atomic_path(folder.path / "panels.npz") as temporary:
+    with atomic_path(folder.panels_arrays) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **arrays)
-    described = {"mask_classes": images.card.mask_classes, "arms": arms, "cases": cases}
-    write_json(folder.path / "panels.json", described)
+    panels = Panels(mask_classes=images.card.mask_classes, arms=arms, cases=cases)
+    write_record(folder.panels_file, panels)
 
 
 def _overlaps(rows: pd.DataFrame, arms: int) -> pd.Series:
@@ -88,7 +88,7 @@ def _comparable(predictions: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 
 def _predicted(folder: StudyFolder, cell: str, place: int) -> np.ndarray:
-    with np.load(folder.cell(cell) / "test" / MASKS_NAME) as kept:
+    with np.load(folder.cell_arrays(cell, "test") / MASKS_NAME) as kept:
         masks: np.ndarray = kept["masks"]
     return masks[place]
 

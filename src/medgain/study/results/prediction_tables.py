@@ -15,7 +15,7 @@ KEYS = ("cell", "arm", "fraction", "fold", "repeat", "test_set")
 
 
 def write_prediction_tables(
-    plan: Plan, folder: StudyFolder, predictions: pd.DataFrame, card: Mapping[str, Any]
+    plan: Plan, folder: StudyFolder, predictions: pd.DataFrame, card: Card
 ) -> None:
     """Write the tables that the task makes of each cell's predictions on each test set.
 
@@ -28,7 +28,7 @@ def write_prediction_tables(
     found: dict[str, list[pd.DataFrame]] = {}
     for _, rows in predictions.groupby(["cell", "test_set"], sort=False):
         first = rows.iloc[0]
-        tables = plan.make_task(first["arm"]).prediction_tables(rows, card)
+        tables = plan.make_task(first["arm"]).prediction_tables(rows, card.model_dump())
         for name, table in tables.items():
             known = pd.DataFrame({key: [first[key]] * len(table) for key in KEYS})
             found.setdefault(name, []).append(pd.concat([known, table], axis=1))

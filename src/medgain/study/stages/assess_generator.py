@@ -8,7 +8,7 @@ are not touched: they are for scoring the models. Nothing is decided by what is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 
 from medgain.assess.audit.run import audit
 from medgain.assess.consistency import train_and_check
-from medgain.assess.score.result import FidelityScores, NotDone
+from medgain.assess.score.result import ConsistencyScores, FidelityScores, NotDone
 from medgain.assess.score.run import score
 from medgain.generators.base import Generator
 from medgain.imageset.imageset import ImageSet
@@ -25,13 +25,14 @@ from medgain.runtime.seeds import SeedTree
 from medgain.study.cells import split_fold
 from medgain.study.dataset import Prepared
 from medgain.study.plan.plan import Plan
+from medgain.study.records.assessment import (
+    AssessmentRecord,
+    AuditSummary,
+    FinishedAssessment,
+)
+from medgain.study.records.verdict import AuditCounts, GeneratorSummary
 from medgain.study.stages.base import GeneratorStage
 from medgain.study.synthetic.routes import routes_used
-
-AUDITED = (
-    *("verdict", "reasons", "flag_rate", "flag_rate_expected", "flag_rate_ci"),
-    *("membership_auroc", "membership_ci", "copy_rate"),
-)
 
 
 def assess_generator(
@@ -66,7 +67,7 @@ def assess_generator(
         labels = _as_often(held_out, images) if together else None
         synthetic = generator.sample(images, seed=seed, labels=labels)
         if synthetic.masks is not None and train.masks is not None:
-            consistency, _ = train_and_check(
+            found["consistency"], _ = train_and_check(
                 train,
                 held_out,
                 synthetic,
@@ -74,7 +75,6 @@ def assess_generator(
                 steps=steps,
                 device=device,
             )
-            found["consistency"] = consistency.model_dump(mode="json")
         audited = audit(synthetic, train, held_out, seed=seeds.integer(), quiet=True).result
         scored = score(held_out, synthetic, real_split="all", training=False, seed=seeds.integer())
     except MedgainError as error:
@@ -83,11 +83,9 @@ def assess_generator(
     fidelity = block.scopes[0].fidelity
     return found | {
         "features": block.identity,
-        "fidelity": fidelity.model_dump(mode="json")["scores"]
-        if isinstance(fidelity, FidelityScores)
-        else {},
+        "fidelity": fidelity.scores if isinstance(fidelity, FidelityScores) else {},
         "fidelity_reason": fidelity.reason if isinstance(fidelity, NotDone) else "",
-        "audit": audited.model_dump(mode="json", include=set(AUDITED)),
+        "audit": AuditSummary(**audited.model_dump(include=set(AuditSummary.model_fields))),
     }
 
 
@@ -122,42 +120,53 @@ def held_out_images(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> Im
     )
 
 
-def summarise(assessments: list[dict[str, Any]]) -> dict[str, Any] | None:
+def summarise(assessments: Sequence[AssessmentRecord]) -> GeneratorSummary | None:
     """Return the means over a generator's assessments at one fraction, and a sentence.
 
     None where nothing could be assessed.
     """
-    audited = [one for one in assessments if "audit" in one]
-    checked = [one for one in assessments if "scores" in one.get("consistency", {})]
+    done = [one for one in assessments if isinstance(one, FinishedAssessment)]
+    audited = [(one, one.audit) for one in done if one.audit is not None]
+    checked = [
+        one.consistency for one in done if isinstance(one.consistency, ConsistencyScores)
+    ]
     if not audited and not checked:
         return None
-    found: dict[str, Any] = {"assessed": len(assessments)}
-    parts = []
+    found: dict[str, Any] = {}
+    sentences = []
     if audited:
-        found |= _fidelity_and_privacy(audited)
-        parts += _fidelity_words(found)
+        found |= _privacy([audit for _, audit in audited])
+        found |= _fidelity([one for one, _ in audited])
+        sentences += _fidelity_words(found)
     if checked:
         found |= _consistency(checked)
-        parts.append(
+        sentences.append(
             "a segmenter of real pairs finds their masks with Dice"
             f" {found['consistency']:.2f} (in held-out real images {found['consistency_real']:.2f})"
         )
-    return found | {"text": f"Its generators ({len(assessments)}): " + "; ".join(parts) + "."}
+    text = f"Its generators ({len(assessments)}): " + "; ".join(sentences) + "."
+    return GeneratorSummary(assessed=len(assessments), text=text, **found)
 
 
-def _fidelity_and_privacy(audited: list[dict[str, Any]]) -> dict[str, Any]:
-    verdicts = Counter(one["audit"]["verdict"] for one in audited)
-    found: dict[str, Any] = {
-        "audit": {word: verdicts.get(word, 0) for word in ("pass", "review", "fail")},
-        "flag_rate": _mean(one["audit"]["flag_rate"] for one in audited),
-        "flag_rate_expected": _mean(one["audit"]["flag_rate_expected"] for one in audited),
-        "membership_auroc": _mean(one["audit"]["membership_auroc"] for one in audited),
+def _privacy(audits: Sequence[AuditSummary]) -> dict[str, Any]:
+    verdicts = Counter(audit.verdict for audit in audits)
+    return {
+        "audit": AuditCounts(
+            passed=verdicts["pass"], review=verdicts["review"], failed=verdicts["fail"]
+        ),
+        "flag_rate": _mean(audit.flag_rate for audit in audits),
+        "flag_rate_expected": _mean(audit.flag_rate_expected for audit in audits),
+        "membership_auroc": _mean(audit.membership_auroc for audit in audits),
     }
+
+
+def _fidelity(audited: Sequence[FinishedAssessment]) -> dict[str, float]:
+    found = {}
     for key in ("kd", "coverage", "density"):
-        scores = [one["fidelity"][key] for one in audited if key in one["fidelity"]]
+        scores = [one.fidelity[key] for one in audited if key in one.fidelity]
         if scores:
-            found[key] = _mean(score["value"] for score in scores)
-            found[f"{key}_null"] = _mean(score["null"] for score in scores)
+            found[key] = _mean(score.value for score in scores)
+            found[f"{key}_null"] = _mean(score.null for score in scores)
     return found
 
 
@@ -173,16 +182,17 @@ def _fidelity_words(found: dict[str, Any]) -> list[str]:
         f" explains ({100 * found['flag_rate_expected']:.1f} % expected), membership AUROC"
         f" {found['membership_auroc']:.2f}"
     )
-    words = [f"{count} {word}" for word, count in found["audit"].items() if count]
+    counts = found["audit"].model_dump()
+    words = [f"{count} {word}" for word, count in counts.items() if count]
     return [*parts, "memorisation audit: " + ", ".join(words)]
 
 
-def _consistency(checked: list[dict[str, Any]]) -> dict[str, Any]:
+def _consistency(checked: Sequence[ConsistencyScores]) -> dict[str, Any]:
     """Return the Dice of a segmenter of real pairs on synthetic and on held-out real images."""
-    dice = [one["consistency"]["scores"]["dice"] for one in checked]
+    dice = [one.scores["dice"] for one in checked]
     return {
-        "consistency": _mean(score["synthetic"]["value"] for score in dice),
-        "consistency_real": _mean(score["real"]["value"] for score in dice),
+        "consistency": _mean(score.synthetic.value for score in dice),
+        "consistency_real": _mean(score.real.value for score in dice),
         "consistency_checked": len(checked),
     }
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from medgain.runtime.errors import MedgainError, StorageError
-from medgain.runtime.files import read_json
 from medgain.study.cells import Cell, Fold
+from medgain.study.records.stage import Failure, StageRecord
+
+R = TypeVar("R", bound=StageRecord)
 
 
 @dataclass(frozen=True)
@@ -71,24 +72,26 @@ class Outcome:
     cause: str = ""
 
 
-def finished(record: Path, key: str, retry_failed: bool = False) -> dict[str, Any] | None:
-    """Return the JSON in `record` where it is the result of the stage with that key."""
-    if not record.is_file():
+def finished(record: R | None, key: str, retry_failed: bool = False) -> R | None:
+    """Return `record` where it is the result of the stage with that key."""
+    if record is None or record.key != key or (retry_failed and isinstance(record, Failure)):
         return None
-    data: dict[str, Any] = read_json(record)
-    if data.get("key") != key or (retry_failed and data["status"] == "failed"):
-        return None
-    return data
+    return record
+
+
+def ended(stage: Stage, record: StageRecord, *, cached: bool = False) -> Outcome:
+    """Return how a stage that left `record` ended."""
+    cause = record.cause if isinstance(record, Failure) else ""
+    return Outcome(stage, "cached" if cached else "failed" if cause else "ok", cause)
 
 
 def describe_failure(error: Exception) -> dict[str, Any]:
-    """Describe a failure as a result: cause, remedy and, where it is a crash, the traceback."""
+    """Return cause, remedy and, where it is a crash, the traceback: the fields of a `Failure`."""
     if isinstance(error, (OSError, StorageError)):
         raise error  # a full disk or a lost folder is no property of the arm: stop the study
     if isinstance(error, MedgainError):
-        return {"status": "failed", "cause": error.problem, "remedy": error.remedy}
+        return {"cause": error.problem, "remedy": error.remedy}
     return {
-        "status": "failed",
         "cause": f"crashed: {type(error).__name__}: {error}",
         "remedy": "see the traceback in this file",
         "traceback": "".join(traceback.format_exception(error)),

@@ -11,15 +11,17 @@ import torch
 
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.device import resolve_device
-from medgain.runtime.files import atomic_folder, write_json
+from medgain.runtime.files import atomic_folder
+from medgain.runtime.records import write_record
 from medgain.runtime.seeds import SeedTree
 from medgain.study.arms import assemble
 from medgain.study.cells import Cell, Split, cell_key, split_fold
 from medgain.study.dataset import Prepared
 from medgain.study.folder import StudyFolder
 from medgain.study.plan.plan import Arm, Plan
+from medgain.study.records.cell import CellRecord, FailedCell, FinishedCell
 from medgain.study.results.predictions import keep_predictions
-from medgain.study.stages.base import CellStage, Outcome, describe_failure, finished
+from medgain.study.stages.base import CellStage, Outcome, describe_failure, ended, finished
 from medgain.study.synthetic.filtering import FilteredSampler
 from medgain.study.synthetic.sampling import Drawing, open_drawing
 from medgain.tasks.base import FitResult, Task
@@ -30,12 +32,12 @@ def run_cell(
 ) -> Outcome:
     cell = stage.cell
     key = cell_key(plan, cell, prepared.key)
-    record = folder.cell(cell.name) / "cell.json"
-    done = finished(record, key, retry)
+    file = folder.cell_file(cell.name)
+    done = finished(folder.read_cell(cell.name) if file.is_file() else None, key, retry)
     if done is not None:
-        return Outcome(stage, "cached", done["cause"])
+        return ended(stage, done, cached=True)
     split = split_fold(plan, prepared.images, cell.where, prepared.banned)
-    described: dict[str, Any] = {
+    common: dict[str, Any] = {
         "cell": cell.name,
         "arm": cell.arm,
         "fraction": cell.where.fraction,
@@ -47,16 +49,17 @@ def run_cell(
         "validation_images": len(split.validation),
         "test_images": len(split.test),
     }
-    with atomic_folder(record.parent, overwrite=True) as temporary:
+    record: CellRecord
+    with atomic_folder(file.parent, overwrite=True) as temporary:
         try:
-            described |= _fit_and_score(folder, plan, prepared, cell, split, temporary)
-            described |= {"status": "ok", "cause": "", "remedy": ""}
+            found = _fit_and_score(folder, plan, prepared, cell, split, temporary)
+            record = FinishedCell(**common, **found)
         except Exception as error:
             for left in temporary.iterdir():
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
-            described |= describe_failure(error)
-        write_json(temporary / "cell.json", described)
-    return Outcome(stage, described["status"], described["cause"])
+            record = FailedCell(**common, **describe_failure(error))
+        write_record(temporary / file.name, record)
+    return ended(stage, record)
 
 
 def _fit_and_score(
@@ -75,12 +78,12 @@ def _fit_and_score(
     device = resolve_device(plan.runtime.device)
     result = task.fit(arm.data, seeds=seeds, device=device)
     tests = {"test": prepared.images.take(split.test), **prepared.external}
-    scores = _score(task, result, tests, cell, out)
+    scores = _score(task, result, tests, cell, out / folder.cell_predictions_file(cell.name).name)
     return {
         "synthetic_images": arm.synthetic_images,
         "oversampled_images": arm.oversampled_images,
         "generator_seconds": drawing.seconds if drawing is not None else 0.0,
-        "filter": filtered.describe() if filtered is not None else None,
+        "filter": filtered.report() if filtered is not None else None,
         "threshold": result.threshold,
         "steps": result.steps,
         "train_seconds": result.seconds,
@@ -101,14 +104,15 @@ def _filter(
 
 
 def _score(
-    task: Task, result: FitResult, tests: dict[str, ImageSet], cell: Cell, out: Path
+    task: Task, result: FitResult, tests: dict[str, ImageSet], cell: Cell, table: Path
 ) -> dict[str, dict[str, float]]:
+    """Return every metric by test set; write the predictions to `table`, and masks beside it."""
     scores: dict[str, dict[str, float]] = {}
     frames = []
     for name, images in tests.items():
         with torch.inference_mode():
             predictions = task.predict(result, images)
         scores[name] = dict(task.score(predictions, images, result.threshold))
-        frames.append(keep_predictions(task, result, cell, name, images, predictions, out))
-    pd.concat(frames, ignore_index=True).to_parquet(out / "predictions.parquet", index=False)
+        frames.append(keep_predictions(task, result, cell, name, images, predictions, table.parent))
+    pd.concat(frames, ignore_index=True).to_parquet(table, index=False)
     return scores

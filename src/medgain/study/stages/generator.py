@@ -13,14 +13,27 @@ from medgain.generators.base import FitContext, Generator, GeneratorConfig
 from medgain.generators.training.best import LEAST_IMAGES
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.device import resolve_device
-from medgain.runtime.files import atomic_path, write_json
+from medgain.runtime.files import atomic_path
+from medgain.runtime.records import write_record
 from medgain.runtime.version import __version__
 from medgain.study.arms import count_per_class, wanted_counts
 from medgain.study.cells import Cell, digest, split_fold
 from medgain.study.dataset import Prepared
 from medgain.study.folder import StudyFolder
 from medgain.study.plan.plan import Plan
-from medgain.study.stages.base import GeneratorStage, Outcome, describe_failure, finished
+from medgain.study.records.generator import (
+    FailedGenerator,
+    FinishedGenerator,
+    GeneratorRecord,
+    Translation,
+)
+from medgain.study.stages.base import (
+    GeneratorStage,
+    Outcome,
+    describe_failure,
+    ended,
+    finished,
+)
 from medgain.study.synthetic.routes import kind_of, making, routes_used, settings_for_classes
 
 SHEET_IMAGES = 32
@@ -113,62 +126,64 @@ def train_generator(
 ) -> Outcome:
     """Train the stage's generator, unless its folder shows that it is finished."""
     key = generator_key(plan, prepared, stage)
-    record = folder.generator(key) / "stage.json"
-    done = finished(record, key, retry)
+    file = folder.generator_file(key)
+    done = finished(folder.read_generator(key) if file.is_file() else None, key, retry)
     if done is not None:
-        return Outcome(stage, "cached", done["cause"])
+        return ended(stage, done, cached=True)
     spec = plan.generators[stage.name]
     generator = kind_of(plan, stage.name)(_config(plan, prepared, stage))
     real = training_images(plan, prepared, stage)
     followed_by = _followed_by(plan, prepared, stage)
-    described: dict[str, Any] = {
+    common: dict[str, Any] = {
         "key": key,
         "generator": stage.name,
         "model": spec.model or stage.name,
         "label": stage.label,
-        "classes": stage.classes,
+        "classes": list(stage.classes),
         "fraction": stage.where.fraction,
         "fold": stage.where.fold,
         "repeat": stage.where.repeat,
         "train_images": len(real),
         "validation_images": len(followed_by) if followed_by is not None else 0,
         "config": generator.config.model_dump(),
-        "budget": spec.budget.model_dump(),
+        "budget": spec.budget,
     }
     context = FitContext(
         seed=_generator_seed(plan, stage),
-        folder=record.parent,
+        folder=file.parent,
         device=resolve_device(plan.runtime.device),
         precision=plan.runtime.precision,
         quiet=True,
         validation=followed_by,
     )
-    if retry and record.is_file():
-        shutil.rmtree(record.parent)
+    if retry and file.is_file():
+        shutil.rmtree(file.parent)
     started = time.perf_counter()
+    record: GeneratorRecord
     try:
         report = generator.fit(real, spec.budget, context)
-        generator.save(record.parent)
-        described |= _write_sheet(record.parent, plan, stage, real, generator, context.seed)
-        described |= {"status": "ok", "cause": "", "remedy": "", **vars(report)}
+        generator.save(file.parent)
+        shown = _write_sheet(folder.sheet_file(key), plan, stage, real, generator, context.seed)
+        record = FinishedGenerator(**common, **vars(report), translates=shown)
     except Exception as error:
-        described |= describe_failure(error) | {"seconds": time.perf_counter() - started}
-    write_json(record, described)
-    return Outcome(stage, described["status"], described["cause"])
+        seconds = time.perf_counter() - started
+        record = FailedGenerator(**common, **describe_failure(error), seconds=seconds)
+    write_record(file, record)
+    return ended(stage, record)
 
 
 def _write_sheet(
-    folder: Path,
+    path: Path,
     plan: Plan,
     stage: GeneratorStage,
     real: ImageSet,
     generator: Generator[Any],
     seed: int,
-) -> dict[str, Any]:
+) -> Translation | None:
     """Keep some real training images and samples, side by side material for the report.
 
     A sample stands beside an image of its class; a translation beside what it was made from.
-    Returns what the record says of it.
+    Returns what was translated, where the generator translates.
     """
     routes = routes_used(plan, stage.name, stage.classes, stage.where.fraction, real)
     positive = real.card.positive
@@ -189,6 +204,6 @@ def _write_sheet(
     if real.masks is not None and synthetic.masks is not None:
         arrays["real_masks"] = np.asarray(real.masks[rows])
         arrays["synthetic_masks"] = np.asarray(synthetic.masks)
-    with atomic_path(folder / "sheet.npz") as temporary:
+    with atomic_path(path) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **arrays)
-    return {"translates": {"from": list(sources), "to": target}} if sources else {}
+    return Translation(sources=list(sources), target=target) if sources else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from medgain.imageset.imageset import ImageSet
 from medgain.runtime.seeds import SeedTree
 from medgain.study.arms import Sampler
 from medgain.study.plan.synthetic import Filter
+from medgain.study.records.cell import FilteredClass, FilterReport
 from medgain.study.synthetic.judges import AgreementJudge, Judge, RealismJudge
 
 
@@ -29,7 +29,7 @@ class FilteredSampler:
         self._judge: Judge = (
             RealismJudge(train) if spec.by == "realism" else AgreementJudge(train, seeds)
         )
-        self._classes: dict[str, dict[str, Any]] = {}
+        self._classes: dict[str, FilteredClass] = {}
 
     def __call__(self, label: str, count: int) -> ImageSet:
         """Return the best candidates, in the order in which they were drawn."""
@@ -37,15 +37,15 @@ class FilteredSampler:
         candidates = self._sampler(label, math.ceil(count / self._spec.keep - 1e-9))
         scores = self._judge.scores(candidates, label)
         best = np.sort(np.argsort(-scores, kind="stable")[:count])
-        self._classes[label] = {
-            "candidates": len(candidates),
-            "kept": count,
-            "threshold": float(scores[best].min()),
-            "mean_score": float(scores.mean()),
-            "mean_score_kept": float(scores[best].mean()),
-        }
+        self._classes[label] = FilteredClass(
+            candidates=len(candidates),
+            kept=count,
+            threshold=float(scores[best].min()),
+            mean_score=float(scores.mean()),
+            mean_score_kept=float(scores[best].mean()),
+        )
         return candidates.take(best, step=f"the best by {self._spec.by}")
 
-    def describe(self) -> dict[str, Any]:
-        """Return the filter's figures for the cell's record."""
-        return {**self._spec.model_dump(), **self._judge.facts, "classes": self._classes}
+    def report(self) -> FilterReport:
+        """Return what the filter did, for the cell's record."""
+        return FilterReport(**self._spec.model_dump(), **self._judge.facts, classes=self._classes)

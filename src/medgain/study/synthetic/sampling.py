@@ -12,12 +12,12 @@ from medgain.generators.base import Generator
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.device import resolve_device
 from medgain.runtime.errors import TrainingFailure
-from medgain.runtime.files import read_json
 from medgain.runtime.seeds import SeedTree
 from medgain.study.cells import Cell
 from medgain.study.dataset import Prepared
 from medgain.study.folder import StudyFolder
 from medgain.study.plan.plan import Plan
+from medgain.study.records.generator import FailedGenerator
 from medgain.study.stages.generator import generator_key, generator_stages
 from medgain.study.synthetic.routes import Making, kind_of, making
 
@@ -81,14 +81,15 @@ def open_drawing(
     seconds = 0.0
     generators: dict[str, Generator[Any]] = {}
     for stage in stages:
-        path = folder.generator(generator_key(plan, prepared, stage))
-        record = read_json(path / "stage.json")
-        if record["status"] != "ok":
+        key = generator_key(plan, prepared, stage)
+        record = folder.read_generator(key)
+        if isinstance(record, FailedGenerator):
             raise TrainingFailure(
-                f"its generator {stage.name} ({stage.label}) failed: {record['cause']}",
-                record["remedy"],
+                f"its generator {stage.name} ({stage.label}) failed: {record.cause}",
+                record.remedy,
             )
-        seconds += record["seconds"]
+        seconds += record.seconds
+        path = folder.generator(key)
         loaded = kind_of(plan, stage.name).load(path, resolve_device(plan.runtime.device))
         generators |= dict.fromkeys(made.makes if stage.classes else [stage.label], loaded)
     seeds = cell.where.seeds(plan).child("sampling")
