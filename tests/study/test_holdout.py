@@ -100,7 +100,7 @@ def test_more_than_the_data_allow_is_said(plan, tmp_path):
     notes = " ".join(result.verdict.notes)
     assert "500 were asked for" in notes and "kept 0.5 of ill" in notes
     (one,) = [c for c in result.verdict.comparisons if c.primary]
-    assert one["repeats"] == 2 and np.isfinite(one["ci_low"])
+    assert one.repeats == 2 and np.isfinite(one.ci_low)
     cells = result.results.frame
     assert (cells["test_images"] == 40).all()
     assert result.results.predictions.groupby("cell")["image_id"].nunique().eq(40).all()
@@ -166,13 +166,13 @@ def test_recalls_of_three_classes_are_compared(plan, tmp_path):
     ).run(tmp_path / "out", workers=1)
     found = {one.metric: one for one in result.verdict.comparisons}
     assert {f"recall[{name}]" for name in labels} <= set(found)
-    assert found["recall[odd]"]["primary"]
+    assert found["recall[odd]"].primary
     frame = result.results.frame
     for name, one in found.items():
         mine = frame[(frame["metric"] == name) & (frame["arm"] == "oversample")]
-        assert one["mean"] == pytest.approx(mine["value"].mean())
-    mean = np.mean([found[f"recall[{name}]"]["gain"] for name in labels])
-    assert mean == pytest.approx(found["balanced_accuracy"]["gain"])
+        assert one.mean == pytest.approx(mine["value"].mean())
+    mean = np.mean([found[f"recall[{name}]"].gain for name in labels])
+    assert mean == pytest.approx(found["balanced_accuracy"].gain)
 
     from medgain.report import write_report
 

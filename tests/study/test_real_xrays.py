@@ -29,7 +29,7 @@ def test_the_smoke_preset_runs_every_arm(xrays, tmp_path):
     result = study.run(tmp_path / "out", workers=2)
     assert result.verdict.failed_cells == 0
     primary = [one for one in result.verdict.comparisons if one.primary]
-    assert {one["arm"] for one in primary} == {
+    assert {one.arm for one in primary} == {
         *("real", "oversample", "dcgan", "classical+dcgan", "aa")
     }
     auroc = result.results.frame.query("metric == 'auroc'")["value"]

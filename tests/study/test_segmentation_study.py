@@ -84,18 +84,18 @@ def finished(pairs, tmp_path_factory):
 def test_every_arm_is_scored_by_the_task_s_own_metrics_and_by_class(finished):
     frame, verdict = finished.results.frame, finished.verdict
     assert (frame["status"] == "ok").all(), frame["cause"].unique()
-    assert verdict["metric"] == "dice"
-    assert verdict["mask_classes"] == ["kidney", "tumour"]
-    compared = {(row["arm"], row["metric"]) for row in verdict["comparisons"]}
+    assert verdict.metric == "dice"
+    assert verdict.mask_classes == ["kidney", "tumour"]
+    compared = {(row.arm, row.metric) for row in verdict.comparisons}
     metrics = ["dice", "dice[kidney]", "dice[tumour]", "boundary_f", "iou", "hd95"]
     assert compared == {
         (arm, metric)
         for arm in ("fcn", "moved", "oversample", "pairs", "first")
         for metric in [*metrics, "pixel_accuracy"]
     }
-    further = [row for row in verdict["comparisons"] if row["metric"] == "hd95"]
+    further = [row for row in verdict.comparisons if row.metric == "hd95"]
     for row in further:  # fewer pixels are better
-        assert row["gain"] == pytest.approx(row["reference_mean"] - row["mean"])
+        assert row.gain == pytest.approx(row.reference_mean - row.mean)
 
 
 def test_models_differ_between_arms_on_equal_terms(finished):
@@ -171,7 +171,7 @@ def test_an_official_test_set_is_bootstrapped_by_group(pairs, tmp_path):
     plan["task"] |= {"steps": 60, "evaluate_every": 20, "width": 8}
     study = Study.load(plan).run(tmp_path / "out", workers=1)
     row = study.verdict.comparisons[0]
-    assert row["ci_low"] < row["gain"] < row["ci_high"]
+    assert row.ci_low < row.gain < row.ci_high
 
 
 def test_resumed_studies_of_masks_give_the_same_numbers(finished, pairs, tmp_path):

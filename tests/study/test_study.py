@@ -22,6 +22,7 @@ from medgain.runtime.errors import (
 )
 from medgain.runtime.files import read_json
 from medgain.study import open_study
+from medgain.study.records.verdict import AuditCounts
 from toys import draw, toy_plan
 
 UNTIMED = ["train_seconds", "generator_seconds"]
@@ -90,15 +91,15 @@ def test_verdict_compares_every_arm_at_every_fraction(finished):
         "detectable_gain",
     }
     for one in primary:
-        assert promised <= set(one)
-        assert one["repeats"] == 2
-        assert one["ci_low"] <= one["gain"] <= one["ci_high"]
-        assert one["p_holm"] >= one["p_value"]
-        assert {"estimate", "low", "high"} <= set(one["worth_real_images"])
-        assert {"train_seconds", "generator_seconds"} == set(one["cost"])
-    gaussian = next(one for one in primary if one["arm"] == "gaussian")
-    assert gaussian["cost"]["generator_seconds"] > 0
-    assert [one["control"] for one in primary if one["arm"] == "aa"] == ["aa", "aa"]
+        assert promised <= set(type(one).model_fields)
+        assert one.repeats == 2
+        assert one.ci_low <= one.gain <= one.ci_high
+        assert one.p_holm >= one.p_value
+        assert one.worth_real_images.estimate is not None
+        assert one.cost.train_seconds > 0
+    gaussian = next(one for one in primary if one.arm == "gaussian")
+    assert gaussian.cost.generator_seconds > 0
+    assert [one.control for one in primary if one.arm == "aa"] == ["aa", "aa"]
     assert finished.verdict.detectable_gain > 0
 
 
@@ -107,8 +108,8 @@ def test_gain_is_the_mean_paired_difference(finished):
     values = frame[(frame["metric"] == "auroc") & (frame["fraction"] == 0.5)]
     table = values.pivot_table(index="repeat", columns="arm", values="value")
     for one in finished.verdict.comparisons:
-        if one["metric"] == "auroc" and one["fraction"] == 0.5:
-            assert np.isclose(one["gain"], (table[one["arm"]] - table["real"]).mean())
+        if one.metric == "auroc" and one.fraction == 0.5:
+            assert np.isclose(one.gain, (table[one.arm] - table["real"]).mean())
 
 
 def test_every_arm_has_its_own_scores_with_an_interval(finished):
@@ -117,11 +118,13 @@ def test_every_arm_has_its_own_scores_with_an_interval(finished):
     assert len(found) == ARMS * 2 * len(compared)
     for one in found:
         keys = ("arm", "metric", "fraction")
-        values = frame.loc[np.logical_and.reduce([frame[key] == one[key] for key in keys]), "value"]
-        assert one["mean"] == pytest.approx(values.mean())
-        if one["ci_low"] is not None:
-            assert 0 <= one["ci_low"] <= one["mean"] <= one["ci_high"] <= 1
-    known = [one["ci_low"] is not None for one in found if one["metric"] == "auroc"]
+        values = frame.loc[
+            np.logical_and.reduce([frame[key] == getattr(one, key) for key in keys]), "value"
+        ]
+        assert one.mean == pytest.approx(values.mean())
+        if one.ci_low is not None:
+            assert 0 <= one.ci_low <= one.mean <= one.ci_high <= 1
+    known = [one.ci_low is not None for one in found if one.metric == "auroc"]
     assert np.mean(known) > 0.5, "two trainings and a test part give an interval"
 
 
@@ -191,8 +194,8 @@ def test_failed_cells_are_results(plan, tmp_path, monkeypatch):
     assert failed["cause"].str.contains("the loss became NaN at 3 kimg").all()
     assert result.verdict.failed_cells == 4
     gaussian = [one for one in result.verdict.comparisons if one.arm == "gaussian"]
-    assert {one["verdict"] for one in gaussian} == {"no evidence"}
-    assert {one["failed_cells"] for one in gaussian} == {2}
+    assert {one.verdict for one in gaussian} == {"no evidence"}
+    assert {one.failed_cells for one in gaussian} == {2}
     # recorded, so not run again; unless asked to, and then it can come good
     monkeypatch.undo()
     again = Study.load(plan).run(tmp_path / "out", workers=1, resume=True)
@@ -285,7 +288,7 @@ def test_cross_validation_with_an_external_set(plan, tmp_path):
         )
     external = [one for one in result.verdict.comparisons if one.test_set == "elsewhere"]
     assert len(external) == 2 * 5
-    assert all(one["ci_low"] is not None for one in external if one["primary"])
+    assert all(one.ci_low is not None for one in external if one.primary)
 
 
 def test_leaking_sets_are_refused_by_name_or_dropped_from_training(plan, tmp_path):
@@ -399,14 +402,12 @@ def test_generators_are_scored_and_audited_against_images_they_did_not_see(
         assert not set(seen.groups) & set(held_out.groups)
         assert "test" not in set(held_out.splits)
         assert len(held_out) > 50
-    by_arm = {
-        one.arm: one.generator for one in result.verdict.comparisons if one.primary
-    }
-    assert by_arm["copied"]["audit"] == {"pass": 0, "review": 0, "fail": 2}
-    assert by_arm["copied"]["flag_rate"] > 0.9
-    assert by_arm["gaussian"]["flag_rate"] < 0.1
-    assert by_arm["copied"]["kd"] < by_arm["gaussian"]["kd"]
-    assert "memorisation audit: 2 fail" in by_arm["copied"]["text"]
+    by_arm = {one.arm: one.generator for one in result.verdict.comparisons if one.primary}
+    assert by_arm["copied"].audit == AuditCounts(passed=0, review=0, failed=2)
+    assert by_arm["copied"].flag_rate > 0.9
+    assert by_arm["gaussian"].flag_rate < 0.1
+    assert by_arm["copied"].kd < by_arm["gaussian"].kd
+    assert "memorisation audit: 2 fail" in by_arm["copied"].text
     again = study.run(tmp_path / "out", workers=1, resume=True)
     assert again.verdict == result.verdict
 

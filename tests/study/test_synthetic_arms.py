@@ -595,11 +595,11 @@ def test_a_sweep_shares_its_generators_and_counts_in_holm(plan, tmp_path):
     stages = list((tmp_path / "out" / "stages" / "generators").iterdir())
     assert len(stages) == 2 * 2 * 2  # fractions × repeats × classes, as for one arm
     primary = [one for one in result.verdict.comparisons if one.primary]
-    swept = [one for one in primary if one["sweep"]]
-    assert {(one["arm"], one["sweep"]["name"], one["sweep"]["ratio"]) for one in swept} == {
+    swept = [one for one in primary if one.sweep]
+    assert {(one.arm, one.sweep.name, one.sweep.ratio) for one in swept} == {
         *(("dose@0.5", "dose", 0.5), ("dose@1", "dose", 1.0), ("dose@2", "dose", 2.0))
     }
-    least = min(primary, key=lambda one: one["p_value"])
+    least = min(primary, key=lambda one: one.p_value)
     assert least["p_holm"] == pytest.approx(min(1.0, 8 * least["p_value"]))  # 4 arms × 2 fractions
     counts = result.results.frame.groupby(["fraction", "repeat", "arm"])["synthetic_images"].first()
     for (_, _), rows in counts.groupby(level=[0, 1]):
