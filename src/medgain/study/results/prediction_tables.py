@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
+from medgain.imageset.imageset import Card
 from medgain.runtime.files import atomic_path
 from medgain.study.folder import StudyFolder
 from medgain.study.plan.plan import Plan

@@ -127,9 +127,7 @@ def summarise(assessments: Sequence[AssessmentRecord]) -> GeneratorSummary | Non
     """
     done = [one for one in assessments if isinstance(one, FinishedAssessment)]
     audited = [(one, one.audit) for one in done if one.audit is not None]
-    checked = [
-        one.consistency for one in done if isinstance(one.consistency, ConsistencyScores)
-    ]
+    checked = [one.consistency for one in done if isinstance(one.consistency, ConsistencyScores)]
     if not audited and not checked:
         return None
     found: dict[str, Any] = {}
