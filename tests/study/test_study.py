@@ -222,7 +222,7 @@ def test_a_crash_is_recorded_with_its_traceback(plan, tmp_path, monkeypatch):
 def test_a_full_disk_stops_the_study_and_keeps_what_is_finished(plan, tmp_path, monkeypatch):
     from medgain.study.stages import cell as cell_stage
 
-    written = cell_stage.write_json
+    written = cell_stage.write_record
     count = 0
 
     def fill(path, value):
@@ -232,7 +232,7 @@ def test_a_full_disk_stops_the_study_and_keeps_what_is_finished(plan, tmp_path, 
             raise StorageError("the disk that holds the study is full", "free some space")
         written(path, value)
 
-    monkeypatch.setattr(cell_stage, "write_json", fill)
+    monkeypatch.setattr(cell_stage, "write_record", fill)
     with pytest.raises(StorageError, match="disk that holds .* is full"):
         Study.load(plan).run(tmp_path / "out", workers=1)
     kept = len(list(tmp_path.glob("out/cells/*/cell.json")))
