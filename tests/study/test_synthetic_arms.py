@@ -550,11 +550,11 @@ def test_a_filter_keeps_the_best_share_in_the_order_drawn(keep):
     assert asked == [{1.0: 3, 0.5: 6, 0.3: 10, 0.001: 3000}[keep]]
     assert len(kept) == 3
     assert kept.records["image_id"].is_monotonic_increasing
-    described = chosen.describe()
-    assert (described["by"], described["keep"]) == ("realism", keep)
+    described = chosen.report()
+    assert (described.by, described.keep) == ("realism", keep)
     scores = RealismJudge(real).scores(kept, "a")
-    assert described["classes"]["a"]["threshold"] == pytest.approx(scores.min())
-    assert described["classes"]["a"]["kept"] == 3
+    assert described.classes["a"].threshold == pytest.approx(scores.min())
+    assert described.classes["a"].kept == 3
 
 
 def test_no_filter_is_as_if_it_were_not_there(plan, tmp_path):
@@ -600,7 +600,7 @@ def test_a_sweep_shares_its_generators_and_counts_in_holm(plan, tmp_path):
         *(("dose@0.5", "dose", 0.5), ("dose@1", "dose", 1.0), ("dose@2", "dose", 2.0))
     }
     least = min(primary, key=lambda one: one.p_value)
-    assert least["p_holm"] == pytest.approx(min(1.0, 8 * least["p_value"]))  # 4 arms × 2 fractions
+    assert least.p_holm == pytest.approx(min(1.0, 8 * least.p_value))  # 4 arms × 2 fractions
     counts = result.results.frame.groupby(["fraction", "repeat", "arm"])["synthetic_images"].first()
     for (_, _), rows in counts.groupby(level=[0, 1]):
         by_arm = rows.droplevel([0, 1])
