@@ -18,10 +18,11 @@ from medgain.runtime.errors import ConfigError, DataError, MedgainError
 from medgain.runtime.files import read_json, write_json
 from medgain.tasks.predicting.describing import outcome_lines
 from medgain.tasks.predicting.model import Predictor
+from medgain.tasks.predicting.options import PredictOptions
 from medgain.tasks.predicting.outcome import decision_rows
 from medgain.tasks.predicting.pictures import COLOURS, overlay
 from medgain.tasks.predicting.preparing import ModelInput, Preparer
-from medgain.tasks.predicting.run import PredictOptions, predict_to_folder
+from medgain.tasks.predicting.run import predict_to_folder
 from medgain.tasks.predicting.sources import find_sources, safe_name
 from saved_models import save_classifier, save_segmenter, threshold_predictions, training_set
 

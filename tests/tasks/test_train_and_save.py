@@ -14,7 +14,8 @@ from medgain.runtime.files import read_json
 from medgain.runtime.seeds import SeedTree
 from medgain.tasks.classification.config import ClassificationConfig
 from medgain.tasks.classification.task import ClassificationTask
-from medgain.tasks.predicting.run import PredictOptions, predict_to_folder
+from medgain.tasks.predicting.options import PredictOptions
+from medgain.tasks.predicting.run import predict_to_folder
 from medgain.tasks.saved import load_model
 from medgain.tasks.segmentation.config import SegmentationConfig
 from medgain.tasks.segmentation.task import SegmentationTask

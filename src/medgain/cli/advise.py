@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -13,28 +14,33 @@ def register(app: typer.Typer) -> None:
 
 
 def advise(
-    image_set: Path = typer.Argument(metavar="SET", help="Folder of the image set."),
-    task: str = typer.Option(
-        None,
-        "--task",
-        help="segmentation or classification; without it what the set has: masks, else labels.",
-    ),
-    modality: str = typer.Option(
-        "", "--modality", help="What the images are, such as 'chest X-ray', if the card is silent."
-    ),
-    expect: float = typer.Option(
-        0.85, "--expect", help="AUROC that you expect of the reference, for what could be found."
-    ),
-    hours: float = typer.Option(8.0, "--hours", help="Time that the study may take."),
-    seconds: float = typer.Option(20.0, "--seconds", help="About how long to measure."),
-    no_probe: bool = typer.Option(False, "--no-probe", help="Measure nothing; count only."),
-    workers: int = typer.Option(
-        None, "--workers", min=1, help="Stages at a time (default: as `medgain study run`)."
-    ),
-    device: str = typer.Option("auto", "--device", help="auto, cpu or cuda."),
-    out: Path = typer.Option(None, "--out", help="Plan to write, such as plan.yaml."),
-    as_json: bool = typer.Option(False, "--json", help="Print everything as JSON."),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an existing --out."),
+    image_set: Annotated[Path, typer.Argument(metavar="SET", help="Folder of the image set.")],
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="segmentation or classification; without it what the set has: masks, else labels."
+        ),
+    ] = None,
+    modality: Annotated[
+        str, typer.Option(help="What the images are, such as 'chest X-ray', if the card is silent.")
+    ] = "",
+    expect: Annotated[
+        float, typer.Option(help="AUROC that you expect of the reference, for what could be found.")
+    ] = 0.85,
+    hours: Annotated[float, typer.Option(help="Time that the study may take.")] = 8.0,
+    seconds: Annotated[float, typer.Option(help="About how long to measure.")] = 20.0,
+    no_probe: Annotated[
+        bool, typer.Option("--no-probe", help="Measure nothing; count only.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Stages at a time (default: as `medgain study run`).")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="Plan to write, such as plan.yaml.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing --out.")
+    ] = False,
 ) -> None:
     """Say what to try first with SET, what it costs on this machine, and what it could find."""
     import json

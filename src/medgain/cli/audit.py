@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -13,42 +14,42 @@ def register(app: typer.Typer) -> None:
 
 
 def audit(
-    synthetic: Path = typer.Argument(metavar="SYNTHETIC_SET", help="Image set to audit."),
-    train: Path = typer.Option(
-        ..., "--train", help="Image set that holds what the generator was trained on, all of it."
-    ),
-    out: Path = typer.Option(..., "--out", help="Folder for audit.json and audit.html."),
-    holdout: Path = typer.Option(
-        None,
-        "--holdout",
-        help="Image set of real images of other patients (default: that of --train).",
-    ),
-    train_split: str = typer.Option(
-        None, "--train-split", help="Only this part of --train, such as train or train,val."
-    ),
-    holdout_split: str = typer.Option(
-        None, "--holdout-split", help="Only this part of --holdout, such as test."
-    ),
-    label: str = typer.Option(
-        None,
-        "--label",
-        help="Only this class of both real sets: what the generator was trained on.",
-    ),
-    features: str = typer.Option(
-        "gradients",
-        "--features",
-        help="For distances by features: gradients, radiomics, torchvision:NAME or timm:NAME.",
-    ),
-    weights: Path = typer.Option(None, "--weights", help="File of the backbone's weights."),
-    on_overlap: str = typer.Option(
-        "error",
-        "--on-overlap",
-        help="error; or drop: leave out of the hold-out what --train holds.",
-    ),
-    seed: int = typer.Option(0, "--seed", min=0, help="Of the membership test's draws."),
-    device: str = typer.Option("auto", "--device", help="For a backbone: auto, cpu or cuda."),
-    as_json: bool = typer.Option(False, "--json", help="Print audit.json."),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace the audit in --out."),
+    synthetic: Annotated[Path, typer.Argument(metavar="SYNTHETIC_SET", help="Image set to audit.")],
+    train: Annotated[
+        Path,
+        typer.Option(help="Image set that holds what the generator was trained on, all of it."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for audit.json and audit.html.")],
+    holdout: Annotated[
+        Path | None,
+        typer.Option(help="Image set of real images of other patients (default: that of --train)."),
+    ] = None,
+    train_split: Annotated[
+        str | None, typer.Option(help="Only this part of --train, such as train or train,val.")
+    ] = None,
+    holdout_split: Annotated[
+        str | None, typer.Option(help="Only this part of --holdout, such as test.")
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="Only this class of both real sets: what the generator was trained on."),
+    ] = None,
+    features: Annotated[
+        str,
+        typer.Option(
+            help="For distances by features: gradients, radiomics, torchvision:NAME or timm:NAME."
+        ),
+    ] = "gradients",
+    weights: Annotated[Path | None, typer.Option(help="File of the backbone's weights.")] = None,
+    on_overlap: Annotated[
+        str, typer.Option(help="error; or drop: leave out of the hold-out what --train holds.")
+    ] = "error",
+    seed: Annotated[int, typer.Option(min=0, help="Of the membership test's draws.")] = 0,
+    device: Annotated[str, typer.Option(help="For a backbone: auto, cpu or cuda.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print audit.json.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the audit in --out.")
+    ] = False,
 ) -> None:
     """Hold SYNTHETIC_SET's nearness to its training images against that of held-out ones."""
     from medgain.assess.audit.folder import check_out, write_audit

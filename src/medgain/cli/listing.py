@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from typing import Annotated
 
 import typer
 
@@ -28,8 +29,8 @@ def register(app: typer.Typer) -> None:
 
 
 def list_registered(
-    kind: str = typer.Argument(help=" | ".join(KINDS)),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    kind: Annotated[str, typer.Argument(help=" | ".join(KINDS))],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List what is registered: generators, policies, models, phantoms, metrics, …"""
     from medgain.runtime.errors import ConfigError, suggest

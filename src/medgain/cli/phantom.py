@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,21 +17,24 @@ def register(app: typer.Typer) -> None:
 
 
 def phantom(
-    kind: str = typer.Argument(help="Which phantom: see `medgain list phantoms`."),
-    out: Path = typer.Option(..., "--out", help="Folder of the new image set."),
-    count: int = typer.Option(400, "--count", help="How many images."),
-    size: int = typer.Option(64, "--size", help="Height and width in pixels."),
-    seed: int = typer.Option(0, "--seed", help="Equal seeds give equal phantoms."),
-    settings: list[str] = typer.Option(
-        [], "--set", metavar="KEY=VALUE", help="One of the phantom's own options."
-    ),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an existing set."),
+    kind: Annotated[str, typer.Argument(help="Which phantom: see `medgain list phantoms`.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new image set.")],
+    count: Annotated[int, typer.Option(help="How many images.")] = 400,
+    size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 64,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal phantoms.")] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One of the phantom's own options."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing set.")
+    ] = False,
 ) -> None:
     """Make an image set of phantoms: made-up anatomy that needs no patient."""
     from medgain.phantoms import PHANTOMS
     from medgain.runtime.overrides import parse_overrides
 
-    options = parse_overrides(settings)
+    options = parse_overrides(settings or [])
     made = PHANTOMS.get(kind).make(count, size_px=size, seed=seed, **options)
     made.save(out, overwrite=overwrite)
     groups = made.records["group"].nunique()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -13,40 +14,44 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
-    real: Path = typer.Argument(metavar="REAL_SET", help="Image set of real images."),
-    synthetic: Path = typer.Argument(metavar="SYNTHETIC_SET", help="Image set to score."),
-    out: Path = typer.Option(..., "--out", help="Folder for score.json and score.html."),
-    features: str = typer.Option(
-        "radiomics",
-        "--features",
-        help="Comma-separated: radiomics, task, torchvision:NAME, timm:NAME.",
-    ),
-    weights: list[str] = typer.Option(
-        [],
-        "--weights",
-        help="Weights of the backbone: FILE or download; with several, NAME=FILE, repeated.",
-    ),
-    real_split: str = typer.Option(
-        None,
-        "--real-split",
-        help="Held-out part: test, val, half or all (default: test where there is one, else half).",
-    ),
-    steps: int = typer.Option(600, "--steps", min=1, help="Steps of each network trained."),
-    repeats: int = typer.Option(
-        3, "--repeats", min=0, help="Trainings per classifier of TSTR; 0 leaves it out."
-    ),
-    no_training: bool = typer.Option(
-        False,
-        "--no-training",
-        help="Train no network: no TSTR, no test on pixels, no check of masks.",
-    ),
-    limit: int = typer.Option(
-        5_000, "--limit", min=20, help="Images of each set that are compared at most."
-    ),
-    seed: int = typer.Option(0, "--seed", min=0, help="Every random number derives from it."),
-    device: str = typer.Option("auto", "--device", help="auto, cpu or cuda."),
-    as_json: bool = typer.Option(False, "--json", help="Print score.json."),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace what is in --out."),
+    real: Annotated[Path, typer.Argument(metavar="REAL_SET", help="Image set of real images.")],
+    synthetic: Annotated[Path, typer.Argument(metavar="SYNTHETIC_SET", help="Image set to score.")],
+    out: Annotated[Path, typer.Option(help="Folder for score.json and score.html.")],
+    features: Annotated[
+        str, typer.Option(help="Comma-separated: radiomics, task, torchvision:NAME, timm:NAME.")
+    ] = "radiomics",
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Weights of the backbone: FILE or download; with several, NAME=FILE, repeated."
+        ),
+    ] = None,
+    real_split: Annotated[
+        str | None,
+        typer.Option(
+            help="Held-out part: test, val, half or all"
+            " (default: test where there is one, else half)."
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each network trained.")] = 600,
+    repeats: Annotated[
+        int, typer.Option(min=0, help="Trainings per classifier of TSTR; 0 leaves it out.")
+    ] = 3,
+    no_training: Annotated[
+        bool,
+        typer.Option(
+            "--no-training", help="Train no network: no TSTR, no test on pixels, no check of masks."
+        ),
+    ] = False,
+    limit: Annotated[
+        int, typer.Option(min=20, help="Images of each set that are compared at most.")
+    ] = 5_000,
+    seed: Annotated[int, typer.Option(min=0, help="Every random number derives from it.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print score.json.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is in --out.")
+    ] = False,
 ) -> None:
     """Score SYNTHETIC_SET against held-out images of REAL_SET, beside real-real nulls."""
     from medgain.assess.score.folder import score_to_folder
@@ -64,7 +69,7 @@ def score(
             synthetic_set,
             folder,
             features=features,
-            weights=weights,
+            weights=weights or [],
             real_split=real_split,
             seed=seed,
             device=chosen,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,32 +20,47 @@ def register(app: typer.Typer) -> None:
 
 @study_app.command("run")
 def run(
-    plan: Path = typer.Argument(help="The study's plan, a YAML file such as recipes/….yaml."),
-    out: Path = typer.Option(..., "--out", help="Folder for everything that the study makes."),
-    settings: list[str] = typer.Option(
-        [], "--set", metavar="KEY=VALUE", help="Change a key of the plan: --set dataset=sets/cxr."
-    ),
-    preset: str = typer.Option(None, "--preset", help="Lay this preset of the plan over it."),
-    on_leak: str = typer.Option(
-        None, "--on-leak", help="error: refuse leaking data. drop: remove them from training."
-    ),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Show what would run, and run nothing."),
-    workers: int = typer.Option(
-        None, "--workers", min=1, help="Stages at a time (default: one per CPU, or one on a GPU)."
-    ),
-    executor: str = typer.Option(None, "--executor", help="serial or processes."),
-    resume: bool = typer.Option(
-        False, "--resume", help="Go on in a folder that holds a study; finished work is kept."
-    ),
-    retry_failed: bool = typer.Option(
-        False, "--retry-failed", help="With --resume: run failed cells again, with the same seeds."
-    ),
+    plan: Annotated[
+        Path, typer.Argument(help="The study's plan, a YAML file such as recipes/….yaml.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for everything that the study makes.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change a key of the plan: --set dataset=sets/cxr."
+        ),
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Lay this preset of the plan over it.")] = None,
+    on_leak: Annotated[
+        str | None,
+        typer.Option(help="error: refuse leaking data. drop: remove them from training."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would run, and run nothing.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stages at a time (default: one per CPU, or one on a GPU)."),
+    ] = None,
+    executor: Annotated[str | None, typer.Option(help="serial or processes.")] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on in a folder that holds a study; finished work is kept."
+        ),
+    ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed", help="With --resume: run failed cells again, with the same seeds."
+        ),
+    ] = False,
 ) -> None:
     """Run a study from its plan to the verdicts and report.html."""
     from medgain.runtime.overrides import merge, parse_overrides
     from medgain.study import Study
 
-    overrides: dict[str, Any] = parse_overrides(settings)
+    overrides: dict[str, Any] = parse_overrides(settings or [])
     if on_leak is not None:
         overrides = merge(overrides, {"protocol": {"on_leak": on_leak}})
     study = Study.load(plan, preset=preset, overrides=overrides)
@@ -60,8 +75,10 @@ def run(
 
 @study_app.command("report")
 def report(
-    folder: Path = typer.Argument(help="The folder of a study that has run."),
-    as_json: bool = typer.Option(False, "--json", help="Print verdict.json instead of the table."),
+    folder: Annotated[Path, typer.Argument(help="The folder of a study that has run.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print verdict.json instead of the table.")
+    ] = False,
 ) -> None:
     """Compare the arms of a finished study anew, and write its verdict.json and report.html."""
     import json

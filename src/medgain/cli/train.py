@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -14,38 +15,44 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    image_set: Path = typer.Argument(metavar="SET", help="Folder of the image set."),
-    out: Path = typer.Option(..., "--out", help="Folder for the saved model."),
-    task: str = typer.Option(
-        None,
-        "--task",
-        help="segmentation or classification; without it what the set has: masks, else labels.",
-    ),
-    model: str = typer.Option(
-        None, "--model", help="A name from `medgain list segmenters` or `medgain list models`."
-    ),
-    overrides: list[str] = typer.Option(
-        [],
-        "--set",
-        metavar="KEY=VALUE",
-        help="A setting of the task: steps=800, loss=focal, width=64, … Repeat for more.",
-    ),
-    split: str = typer.Option(
-        None, "--split", help="Part to train on; by default train and val. Never test."
-    ),
-    policy: str = typer.Option("none", "--policy", help="A name from `medgain list policies`."),
-    validation_share: float = typer.Option(
-        0.2,
-        "--validation-share",
-        help="Share of the images, of other groups, that choose the weights.",
-    ),
-    on_leak: str = typer.Option(
-        "error", "--on-leak", help="Images in training and test: error, or drop from training."
-    ),
-    seed: int = typer.Option(0, "--seed", min=0, help="Every random number derives from it."),
-    device: str = typer.Option("auto", "--device", help="auto, cpu or cuda."),
-    as_json: bool = typer.Option(False, "--json", help="Print scores and parts as JSON."),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace what is in --out."),
+    image_set: Annotated[Path, typer.Argument(metavar="SET", help="Folder of the image set.")],
+    out: Annotated[Path, typer.Option(help="Folder for the saved model.")],
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="segmentation or classification; without it what the set has: masks, else labels."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A name from `medgain list segmenters` or `medgain list models`."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting of the task: steps=800, loss=focal, width=64, … Repeat for more.",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Part to train on; by default train and val. Never test.")
+    ] = None,
+    policy: Annotated[str, typer.Option(help="A name from `medgain list policies`.")] = "none",
+    validation_share: Annotated[
+        float, typer.Option(help="Share of the images, of other groups, that choose the weights.")
+    ] = 0.2,
+    on_leak: Annotated[
+        str, typer.Option(help="Images in training and test: error, or drop from training.")
+    ] = "error",
+    seed: Annotated[int, typer.Option(min=0, help="Every random number derives from it.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print scores and parts as JSON.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is in --out.")
+    ] = False,
 ) -> None:
     """Train a model on the training part of SET, never on its test part, and save it."""
     import json
@@ -64,7 +71,11 @@ def train(
     has_masks = images.masks is not None and bool(images.card.mask_classes)
     kind = task or ("segmentation" if has_masks else "classification")
     chosen = TASKS.get(kind)
-    settings = {"kind": kind, **({"model": model} if model else {}), **parse_overrides(overrides)}
+    settings = {
+        "kind": kind,
+        **({"model": model} if model else {}),
+        **parse_overrides(overrides or []),
+    }
     trained = train_and_save(
         images,
         chosen(read_settings(chosen.Config, settings, "task")),
@@ -87,13 +98,17 @@ def train(
 
 
 def export(
-    model: Path = typer.Argument(metavar="MODEL", help="Folder of a saved model."),
-    out: Path = typer.Option(..., "--out", help="ONNX file to write, such as model.onnx."),
-    opset: int = typer.Option(None, "--opset", min=18, help="Version of the ONNX operators."),
-    tolerance: float = typer.Option(
-        1e-4, "--tolerance", min=0, help="Largest difference of a probability from PyTorch's."
-    ),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an existing file."),
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a saved model.")],
+    out: Annotated[Path, typer.Option(help="ONNX file to write, such as model.onnx.")],
+    opset: Annotated[
+        int | None, typer.Option(min=18, help="Version of the ONNX operators.")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest difference of a probability from PyTorch's.")
+    ] = 1e-4,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file.")
+    ] = False,
 ) -> None:
     """Export a saved model as ONNX, checked against what PyTorch computes."""
     from medgain.tasks.export import export_onnx

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from medgain.files.placement import Fit
 from medgain.runtime.errors import ConfigError
-from medgain.runtime.options import Option, Options, comma_separated
+from medgain.runtime.options import Option, Options, comma_separated, parsed_by
 
 Colour = Literal["auto", "grey", "rgb"]
 Depth = Literal["auto", "8", "16"]
@@ -23,12 +23,6 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in comma_separated(text))
     except ValueError:
         raise ConfigError(f"--mask-values {text} are no whole numbers", "write 0,1,2") from None
-
-
-def _window(text: str) -> Any:
-    from medgain.files.window import parse_window
-
-    return parse_window(text)
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,10 @@ class ImportOptions(Options):
     ] = ()
     window: Annotated[
         tuple[float, float] | Literal["file"] | None,
-        Option("DICOM, NIfTI: LOW,HIGH in HU, or file (default for CT: 0,400).", parse=_window),
+        Option(
+            "DICOM, NIfTI: LOW,HIGH in HU, or file (default for CT: 0,400).",
+            parse=parsed_by("medgain.files.window", "parse_window"),
+        ),
     ] = None
     slices: Annotated[str, Option("Slices of volumes: all, foreground, or a mask class.")] = "all"
     slice_every: Annotated[int, Option("Of these take every N-th.")] = 1

@@ -7,6 +7,7 @@ written down by `Options.recorded`.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
@@ -131,6 +132,15 @@ def declared_options(options: type[Options]) -> tuple[Declared, ...]:
 def comma_separated(text: str) -> tuple[str, ...]:
     """Return the parts of "a, b": ("a", "b")."""
     return tuple(part.strip() for part in text.split(","))
+
+
+def parsed_by(module: str, function: str) -> Callable[[str], Any]:
+    """Return the named function, whose module is loaded when a text is parsed and not before."""
+
+    def parse(text: str) -> Any:
+        return getattr(importlib.import_module(module), function)(text)
+
+    return parse
 
 
 def _as_json(value: Any) -> Any:

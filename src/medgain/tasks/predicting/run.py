@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,31 +16,19 @@ from medgain.files.images import decode
 from medgain.files.pixels import Volume
 from medgain.files.placement import Placement
 from medgain.files.volume import read_volume
-from medgain.files.window import Window
 from medgain.imageset.imageset import ImageSet
-from medgain.runtime.errors import ConfigError, DataError, suggest
+from medgain.runtime.errors import DataError
 from medgain.runtime.files import atomic_folder
 from medgain.runtime.progress import progress
 from medgain.tasks.predicting.describing import write_description
 from medgain.tasks.predicting.model import CHUNK, Predictor
+from medgain.tasks.predicting.options import PredictOptions
 from medgain.tasks.predicting.outcome import Outcome, decision_rows
 from medgain.tasks.predicting.preparing import Preparer
 from medgain.tasks.predicting.sources import Source, find_sources, safe_name
-from medgain.tasks.predicting.writing import OVERLAYS, Writer
+from medgain.tasks.predicting.writing import Writer
 
 _NAMED = 20
-
-
-@dataclass(frozen=True)
-class PredictOptions:
-    """How to predict; see `predict_to_folder`."""
-
-    window: Window = None
-    split: str | None = None
-    series: str | None = None
-    overlays: str = "some"
-    skip_unreadable: bool = False
-    max_megapixels: float = 200.0
 
 
 def predict_to_folder(
@@ -62,10 +49,7 @@ def predict_to_folder(
 
     Args:
         source: an image set, an image, a NIfTI file, a DICOM file, or a folder of any of these.
-        options: `window` of volumes in place of the model's own ((low, high) or "file"); `split`
-            of an image set, by default all of it; `series` of DICOM; `overlays` "all", "some"
-            (all images, a dozen slices of each volume) or "none"; `skip_unreadable` goes on
-            without files that can't be read.
+        options: how.
 
     Raises:
         DataError: nothing to predict, files that can't be read, or that the model can't take;
@@ -74,10 +58,6 @@ def predict_to_folder(
     """
     options = options or PredictOptions()
     model, source, out = Path(model), Path(source), Path(out)
-    if options.overlays not in OVERLAYS:
-        raise ConfigError(
-            f"--overlays '{options.overlays}' is not known", suggest(options.overlays, OVERLAYS)
-        )
     predictor = Predictor.load(model, device)
     run = _Run(predictor, options, quiet)
     with atomic_folder(out, overwrite=overwrite) as folder:

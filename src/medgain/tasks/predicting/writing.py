@@ -16,7 +16,6 @@ from medgain.tasks.predicting.sources import Source
 from medgain.tasks.predicting.writing_dicom_seg import UnreferableError, write_dicom_seg
 from medgain.tasks.predicting.writing_nifti import write_nifti
 
-OVERLAYS = ("some", "all", "none")
 MASKS_FOLDER, OVERLAYS_FOLDER = "masks", "overlays"
 SOME_SLICES = 12
 Rows = list[dict[str, Any]]
