@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from medgain import Card, ImageSet
+from medgain.imageset.imageset import Card, ImageSet
 
 
 def make_set(

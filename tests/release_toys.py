@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from medgain import Card, ImageSet
 from medgain.assess.audit.result import AuditResult, DistanceHistogram
 from medgain.assess.score.result import (
     ExtractorScores,
@@ -18,7 +17,7 @@ from medgain.assess.score.result import (
     ScoredSyntheticSet,
     ScoreResult,
 )
-from medgain.imageset.imageset import Intensity
+from medgain.imageset.imageset import Card, ImageSet, Intensity
 
 TRAIN_IDS = [f"IM-{number:04d}-0001" for number in range(115, 121)]
 PRIVATE_PATH = "/data/hospital/patients/IM-0115-0001.jpeg"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medgain import Card, ImageSet
+from medgain.imageset.imageset import Card, ImageSet
 
 
 def draw(

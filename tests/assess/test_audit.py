@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medgain import Card, ImageSet
 from medgain.assess.audit.folder import check_out, write_audit
 from medgain.assess.audit.inputs import open_real, take_split
 from medgain.assess.audit.result import read_audit
 from medgain.assess.audit.run import Audit, audit
 from medgain.assess.audit.verdict import RULE, Evidence, judge
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.metrics.memorisation.calibration import Membership
 from medgain.runtime.errors import ConfigError, DataError, LeakError, MedgainError
 

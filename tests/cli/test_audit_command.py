@@ -13,9 +13,9 @@ import typer
 from scipy import integrate, stats
 from typer.testing import CliRunner
 
-from medgain import Card, ImageSet
 from medgain.assess.audit.result import read_audit
 from medgain.cli import audit as command
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, MedgainError
 
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medgain import Card, ImageSet
-from medgain.imageset.imageset import positive_class
+from medgain.imageset.imageset import Card, ImageSet, positive_class
 from medgain.runtime.errors import DataError
 
 

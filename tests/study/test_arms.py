@@ -10,7 +10,7 @@ from medgain.study.plan.plan import Arm, Synthetic
 
 
 def sampler(label, count):
-    from medgain import Card
+    from medgain.imageset.imageset import Card
 
     return ImageSet.from_arrays(
         np.zeros((count, 16, 16, 1), np.uint8),

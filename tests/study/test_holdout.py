@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from medgain import Card, ImageSet, Study
+from medgain.imageset.imageset import Card, ImageSet, Study
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.files import read_json
 from medgain.study import load_plan

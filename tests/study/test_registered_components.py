@@ -18,9 +18,9 @@ import pandas as pd
 import pytest
 
 from documentation import ROOT, examples, page, undocumented
-from medgain import Card, ImageSet, Study
 from medgain.assess.score.folder import score_to_folder
 from medgain.cli import main as cli
+from medgain.imageset.imageset import Card, ImageSet, Study
 from medgain.metrics.base import METRICS, find_metric
 from medgain.metrics.classification.inputs import Scored
 from medgain.metrics.classification.table import classification_metric

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medgain import Card, ImageSet, Study
+from medgain.imageset.imageset import Card, ImageSet, Study
 from medgain.metrics import segmentation_table, summarise_segmentation
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.files import read_json

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medgain import Card, ImageSet, Study
+from medgain.imageset.imageset import Card, ImageSet, Study
 from medgain.runtime.errors import ConfigError, DataError, MedgainError
 from medgain.runtime.files import read_json
 from medgain.runtime.seeds import SeedTree

@@ -62,23 +62,13 @@ def train(
     from medgain.runtime.device import resolve_device
     from medgain.runtime.files import read_json
     from medgain.runtime.overrides import parse_overrides
-    from medgain.runtime.settings import read_settings
-    from medgain.tasks.base import TASKS
     from medgain.tasks.saved import CONFIG_NAME
-    from medgain.tasks.train_and_save import summary_lines, train_and_save
+    from medgain.tasks.train_and_save import make_task, summary_lines, train_and_save
 
     images = ImageSet.open(image_set)
-    has_masks = images.masks is not None and bool(images.card.mask_classes)
-    kind = task or ("segmentation" if has_masks else "classification")
-    chosen = TASKS.get(kind)
-    settings = {
-        "kind": kind,
-        **({"model": model} if model else {}),
-        **parse_overrides(overrides or []),
-    }
     trained = train_and_save(
         images,
-        chosen(read_settings(chosen.Config, settings, "task")),
+        make_task(images, task, model, parse_overrides(overrides or [])),
         out,
         split=split,
         policy=resolve_policy(policy),

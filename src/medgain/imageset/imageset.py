@@ -10,8 +10,11 @@ On disk an image set is a folder of four files:
 
 from __future__ import annotations
 
+import base64
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -210,6 +213,21 @@ class ImageSet:
             digest.update("\x00".join(self.records[column].astype(str)).encode())
             digest.update(b"\x01")
         return digest.hexdigest()
+
+    def _repr_html_(self) -> str:
+        """Return a contact sheet and the counts, which a notebook shows."""
+        from medgain.imageset.pictures import contact_sheet, to_png_bytes
+
+        sheet = to_png_bytes(np.asarray(contact_sheet(self, per_class=6, tile_px=64)))
+        pairs = Counter(zip(self.records["label"], self.records["split"], strict=True))
+        counts = ", ".join(
+            f"{number:,} {label or 'without label'}" + (f" ({split})" if split else "")
+            for (label, split), number in sorted(pairs.items())
+        )
+        name = escape(f"{self.card.name}: {counts or 'no images'}")
+        data = base64.b64encode(sheet).decode()
+        image = f'<img alt="{name}" src="data:image/png;base64,{data}">'
+        return f"<figure>{image}<figcaption>{name}</figcaption></figure>"
 
     def __len__(self) -> int:
         return len(self.images)

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from medgain.imageset.imageset import ImageSet
-
 if TYPE_CHECKING:
     from PIL import Image
+
+
+class Pictured(Protocol):
+    """What is shown of an image set (`medgain.ImageSet` has it all)."""
+
+    images: np.ndarray
+    records: Any
+    card: Any
+
+    @property
+    def classes(self) -> list[str]: ...
+    @property
+    def groups(self) -> np.ndarray: ...
+    @property
+    def size_px(self) -> tuple[int, int]: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def max_value(self) -> int: ...
+    def __len__(self) -> int: ...
+
 
 _INK, _PAPER, _WARNING = (25, 25, 25), (255, 255, 255), (176, 0, 32)
 _ORIGINS = {
@@ -88,7 +107,7 @@ def grid(
 
 
 def contact_sheet(
-    image_set: ImageSet, *, per_class: int = 8, seed: int = 0, tile_px: int = 96
+    image_set: Pictured, *, per_class: int = 8, seed: int = 0, tile_px: int = 96
 ) -> Image.Image:
     """Return a picture with a row of images per class, under a title from the card.
 
@@ -124,7 +143,7 @@ def contact_sheet(
     return canvas
 
 
-def _title(image_set: ImageSet) -> list[tuple[str, tuple[int, int, int]]]:
+def _title(image_set: Pictured) -> list[tuple[str, tuple[int, int, int]]]:
     card = image_set.card
     height, width = image_set.size_px
     kind = "grey" if image_set.channels == 1 else "colour"
@@ -137,7 +156,7 @@ def _title(image_set: ImageSet) -> list[tuple[str, tuple[int, int, int]]]:
 
 
 def _row(
-    image_set: ImageSet, positions: Sequence[int] | np.ndarray, columns: int, tile_px: int,
+    image_set: Pictured, positions: Sequence[int] | np.ndarray, columns: int, tile_px: int,
     largest: float,
 ) -> np.ndarray:  # fmt: skip
     height, width = image_set.size_px
@@ -148,7 +167,7 @@ def _row(
 
 
 def _draw(
-    image_set: ImageSet, positions: np.ndarray, count: int, rng: np.random.Generator
+    image_set: Pictured, positions: np.ndarray, count: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Return up to `count` positions, of different groups first."""
     groups = image_set.groups
@@ -163,7 +182,7 @@ def _draw(
     return np.array((first + rest)[:count], dtype=np.int64)
 
 
-def _white(image_set: ImageSet, positions: np.ndarray) -> float:
+def _white(image_set: Pictured, positions: np.ndarray) -> float:
     if len(positions) == 0:
         return float(image_set.max_value)
     return float(np.asarray(image_set.images[np.sort(positions)]).max())

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,8 @@ from medgain.imageset.parts import model_parts
 from medgain.imageset.splits import split_validation
 from medgain.runtime.errors import ConfigError, MedgainError, suggest
 from medgain.runtime.seeds import SeedTree
-from medgain.tasks.base import FitResult, Task, TrainingData
+from medgain.runtime.settings import read_settings
+from medgain.tasks.base import TASKS, FitResult, Task, TrainingData
 from medgain.tasks.saved import save_model
 
 ON_LEAK = ("error", "drop")
@@ -55,6 +57,26 @@ class TrainedModel:
     counts: dict[str, int]
     used: str
     notes: list[str] = field(default_factory=list)
+
+
+def make_task(
+    images: ImageSet, kind: str | None, model: str | None, settings: Mapping[str, Any]
+) -> Task:
+    """Return the task to train on `images`.
+
+    Args:
+        kind: "classification" or "segmentation"; by default segmentation where there are masks.
+        model: a registered model or segmenter; by default the task's own.
+        settings: keys of the task's configuration.
+
+    Raises:
+        ConfigError: an unknown task, key or value.
+    """
+    has_masks = images.masks is not None and bool(images.card.mask_classes)
+    kind = kind or ("segmentation" if has_masks else "classification")
+    chosen = TASKS.get(kind)
+    written = {"kind": kind, **({"model": model} if model else {}), **settings}
+    return chosen(read_settings(chosen.Config, written, "task"))
 
 
 def train_and_save(

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from medgain import Card, ImageSet
 from medgain.assess.audit.folder import write_audit
 from medgain.assess.audit.run import audit
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.report.audit.page import PRIVATE, write_audit_page
 from medgain.report.audit.pictures import difference
 from medgain.report.study.setting import PHANTOM, UNKNOWN_PATIENTS

@@ -39,14 +39,31 @@ def open_real(
         ConfigError: one set is given for both without a split for each, or a split or label
             names no image.
     """
+    first = ImageSet.open(train)
+    second = None if holdout is None else ImageSet.open(holdout)
+    return real_parts(first, second, train_split, holdout_split, label)
+
+
+def real_parts(
+    train: ImageSet,
+    holdout: ImageSet | None = None,
+    train_split: str | None = None,
+    holdout_split: str | None = None,
+    label: str | None = None,
+) -> tuple[ImageSet, ImageSet]:
+    """Return the training images and the held-out ones, from two sets or from parts of one.
+
+    Raises:
+        ConfigError: one set is given for both without a split for each, or a split or label
+            names no image.
+    """
     if holdout is None and (train_split is None or holdout_split is None):
         raise ConfigError(
             "there is no hold-out: real images that the generator never saw calibrate the audit",
             "pass --holdout SET; or, where one set holds both, --train-split and --holdout-split",
         )
-    first = ImageSet.open(train)
-    second = first if holdout is None else ImageSet.open(holdout)
-    parts = [take_split(first, train_split), take_split(second, holdout_split)]
+    other = train if holdout is None else holdout
+    parts = [take_split(train, train_split), take_split(other, holdout_split)]
     if label is not None:
         parts = [_take_label(part, label) for part in parts]
     return parts[0], parts[1]
