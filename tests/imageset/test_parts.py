@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medgain.assess.compare.parts import Protocol
 from medgain.assess.compare.parts import divide as divide_for_comparison
+from medgain.assess.compare.result import ComparisonProtocol
 from medgain.assess.score.parts import divide as divide_for_score
 from medgain.imageset.imageset import Card, ImageSet
 from medgain.imageset.parts import (
@@ -135,7 +135,7 @@ def test_what_a_score_holds_out_trains_no_classifier(names, split):
 @given(names=st.lists(st.sampled_from(PARTS), min_size=150, max_size=200), split=asked,
        held_out=st.sampled_from(["auto", "test", "val", "0.5"]))  # fmt: skip
 def test_generators_are_compared_on_what_none_of_them_saw(names, split, held_out):
-    protocol = Protocol(
+    protocol = ComparisonProtocol(
         fingerprint="", minutes=1.0, kimg=None, split=split, held_out=held_out, label=None, seed=0,
         limit=50, features=("radiomics",), device="cpu", precision="fp32",
     )  # fmt: skip
