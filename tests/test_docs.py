@@ -40,7 +40,7 @@ def test_every_command_and_option_is_documented(name, command):
     assert f"`{name} " in text
     start = text.index(f"## `{name} ")
     section = text[start : text.find("\n## ", start + 1) if "\n## " in text[start + 1 :] else None]
-    for parameter in command.params:
+    for parameter in command.get_params(typer.Context(command)):
         for option in parameter.opts:
             if option.startswith("--") and option != "--help":
                 assert re.search(rf"`{option}[` ]", section), f"{name} {option} is not in cli.md"

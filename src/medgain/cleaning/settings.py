@@ -43,6 +43,15 @@ def kinds() -> list[str]:
     return [DUPLICATES, *DETECTORS.names()]
 
 
+def actions_of(kind: str) -> tuple[Action, ...]:
+    """Return what may be done with what is found of a kind: the default first, drop before keep."""
+    if kind == DUPLICATES:
+        return DUPLICATE_ACTIONS
+    detector = DETECTORS.get(kind)
+    others = [name for name in ACTIONS if name in detector.actions and name != detector.default]
+    return (detector.default, *others)
+
+
 def resolve(image_set: ImageSet, asked: Mapping[str, Any]) -> dict[str, KindSettings]:
     """Return the settings of each kind.
 
@@ -66,8 +75,8 @@ def _kind_settings(image_set: ImageSet, kind: str, asked: Any) -> KindSettings:
         if key not in _KEYS:
             raise ConfigError(f"{kind} has no setting '{key}'", suggest(str(key), _KEYS))
     detector = None if kind == DUPLICATES else DETECTORS.get(kind)
-    actions = detector.actions if detector else DUPLICATE_ACTIONS
-    action = own.get("action") or (detector.default if detector else "drop")
+    actions = actions_of(kind)
+    action = own.get("action") or actions[0]
     if action not in actions:
         meant = "; ".join(f"{name}: {ACTIONS[name]}" for name in actions)
         raise ConfigError(f"{kind} cannot be dealt with by '{action}'", meant)

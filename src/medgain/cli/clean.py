@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+
+from medgain.cli.options import flag, parameters_of
 
 
 def register(app: typer.Typer) -> None:
     """Add `clean` to `app`."""
-    app.command("clean")(clean)
+    app.command("clean", cls=_CleanCommand)(clean)
+
+
+class _CleanCommand(TyperCommand):
+    """The command with a flag for every kind that is looked for, made when the command is used.
+
+    The flags follow from the registered detectors, which ``medgain --help`` does not load.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters of the command and the flags of the kinds."""
+        from medgain.cleaning.settings import kinds
+
+        source, out, *others = super().get_params(ctx)
+        return [source, out, *parameters_of([_action_flag(kind) for kind in kinds()]), *others]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, which finds the chosen actions in ``ctx.obj``."""
+        from medgain.cleaning.settings import kinds
+
+        chosen = {kind: ctx.params.pop(kind.replace("-", "_")) for kind in kinds()}
+        ctx.obj = {kind: action for kind, action in chosen.items() if action is not None}
+        return super().invoke(ctx)
+
+
+def _action_flag(kind: str) -> inspect.Parameter:
+    from medgain.cleaning.settings import actions_of
+
+    default, *others = actions_of(kind)
+    *first, last = [f"{default} (default)", *others]
+    said = f"{', '.join(first)} or {last}." if first else f"{last}."
+    return flag(kind.replace("-", "_"), str, None, help=said)
 
 
 def clean(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="SET", help="Image set; it is only read.")],
     out: Annotated[Path, typer.Option(help="The cleaned set: a new folder.")],
-    duplicates: Annotated[str | None, typer.Option(help="drop (default), flag or keep.")] = None,
-    blank: Annotated[str | None, typer.Option(help="drop (default), flag or keep.")] = None,
-    unreadable: Annotated[str | None, typer.Option(help="drop (default), flag or keep.")] = None,
-    rulers: Annotated[
-        str | None, typer.Option(help="flag (default), drop, inpaint or keep.")
-    ] = None,
-    stickers: Annotated[
-        str | None, typer.Option(help="flag (default), drop, inpaint or keep.")
-    ] = None,
-    dark_corners: Annotated[str | None, typer.Option(help="flag (default), drop or keep.")] = None,
-    hairs: Annotated[
-        str | None, typer.Option(help="flag (default), drop, inpaint or keep.")
-    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -55,18 +78,8 @@ def clean(
     from medgain.runtime.overrides import parse_overrides
 
     asked: dict[str, Any] = parse_overrides(settings or [])
-    named = {
-        "duplicates": duplicates,
-        "blank": blank,
-        "unreadable": unreadable,
-        "rulers": rulers,
-        "stickers": stickers,
-        "dark-corners": dark_corners,
-        "hairs": hairs,
-    }
-    for kind, action in named.items():
-        if action is not None:
-            asked[kind] = {**_as_mapping(asked.get(kind)), "action": action}
+    for kind, action in context.obj.items():
+        asked[kind] = {**_as_mapping(asked.get(kind)), "action": action}
     cleaned = run(source, out, asked, mirrored=mirrored, overwrite=overwrite, quiet=False)
     page = write_clean_page(out)
     if as_json:

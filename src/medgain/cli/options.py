@@ -36,22 +36,58 @@ def with_options(options: type[Options]) -> Callable[[Callable[..., None]], Call
             command(**values, options=options(**given))
 
         run.__name__, run.__doc__ = command.__name__, command.__doc__
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        return run
+        return _with_signature(run, parameters)
 
     return decorate
 
 
+def flag(
+    name: str,
+    kind: Any,
+    default: Any,
+    *declarations: str,
+    help: str,
+    min: float | None = None,
+) -> inspect.Parameter:
+    """Return a command's parameter for a flag; without a default it may be left out."""
+    annotation = kind if default is not None else kind | None
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[annotation, typer.Option(*declarations, help=help, min=min)],
+    )
+
+
+def parameters_of(parameters: list[inspect.Parameter]) -> list[Any]:
+    """Return the command line's own parameters for those of a function."""
+
+    def run(**values: Any) -> None:
+        pass
+
+    app = typer.Typer(add_completion=False)
+    app.command()(_with_signature(run, parameters))
+    return list(typer.main.get_command(app).params)
+
+
+def _with_signature(
+    run: Callable[..., None], parameters: list[inspect.Parameter]
+) -> Callable[..., None]:
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
+
+
 def _parameter(declared: Declared) -> inspect.Parameter:
     plain = len(declared.types) == 1 and declared.types[0] in _PLAIN
-    kind: Any = declared.types[0] if plain else str
-    flag = typer.Option(declared.flag, help=declared.option.help, min=declared.option.min)
-    return inspect.Parameter(
+    option = declared.option
+    return flag(
         declared.name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=declared.default if plain or declared.choices else _as_text(declared.default),
-        annotation=Annotated[kind if declared.default is not None else kind | None, flag],
+        declared.types[0] if plain else str,
+        declared.default if plain or declared.choices else _as_text(declared.default),
+        declared.flag,
+        help=option.help,
+        min=option.min,
     )
 
 
