@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from medgain.cleaning.run import Cleaned
     from medgain.generators.base import Generator
     from medgain.release.make import Release
-    from medgain.tasks.predicting.outcome import Outcome
+    from medgain.tasks.predicting.result import PredictionResult
     from medgain.tasks.train_and_save import TrainedModel
 
 Images = ImageSet | Path | str
@@ -153,7 +153,7 @@ def predict(
     max_megapixels: float = 200.0,
     device: str = "auto",
     overwrite: bool = False,
-) -> Outcome:
+) -> PredictionResult:
     """Predict new images with a saved model, and write masks or classes to the folder `out`.
 
     What `medgain predict` calls: PNG masks and overlays, NIfTI for NIfTI, DICOM SEG for DICOM.

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from medgain.cleaning.detectors import DETECTORS
 from medgain.cleaning.detectors.base import Action
-from medgain.cleaning.view import Frame
+from medgain.cleaning.view import View
 from medgain.cli.main import app
 from medgain.imageset.imageset import Card, ImageSet
 
@@ -27,11 +27,11 @@ class BrightEdge:
     photographs: ClassVar[bool] = False
     smallest_px: ClassVar[int] = 1
 
-    def score(self, frame: Frame) -> float:
-        return float((frame.grey[-1] > 250).mean())
+    def score(self, view: View) -> float:
+        return float((view.grey[-1] > 250).mean())
 
-    def mask(self, frame: Frame) -> np.ndarray:
-        mask = np.zeros(frame.grey.shape, bool)
+    def mask(self, view: View) -> np.ndarray:
+        mask = np.zeros(view.grey.shape, bool)
         mask[-1] = True
         return mask
 

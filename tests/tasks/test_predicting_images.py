@@ -16,12 +16,12 @@ from medgain.imageset.imageset import Card, ImageSet, Intensity
 from medgain.importing.run import import_images
 from medgain.runtime.errors import ConfigError, DataError, MedgainError
 from medgain.runtime.files import read_json, write_json
-from medgain.tasks.predicting.describing import outcome_lines
+from medgain.tasks.predicting.describing import result_lines
 from medgain.tasks.predicting.model import Predictor
 from medgain.tasks.predicting.options import PredictOptions
-from medgain.tasks.predicting.outcome import decision_rows
 from medgain.tasks.predicting.pictures import COLOURS, overlay
 from medgain.tasks.predicting.preparing import ModelInput, Preparer
+from medgain.tasks.predicting.result import decision_rows
 from medgain.tasks.predicting.run import predict_to_folder
 from medgain.tasks.predicting.sources import find_sources, safe_name
 from saved_models import save_classifier, save_segmenter, threshold_predictions, training_set
@@ -70,7 +70,7 @@ def test_pictures_of_different_sizes_get_masks_of_their_own_size(model, tmp_path
     assert list(areas["image"]) == sorted(truth)
     row = areas[areas["image"] == "twice"].iloc[0]
     assert (row["class"], row["area_px"], row["share"]) == ("lung", 32, 32 / 48**2)
-    text = "\n".join(outcome_lines(done, tmp_path / "out"))
+    text = "\n".join(result_lines(done, tmp_path / "out"))
     assert "5 images; in the masks 0 is background, 1 lung" in text
     assert "lung: in 5 of 5 images" in text
     assert "images were brought to 24 × 24 px (pad) (4 ×)" in text
@@ -170,7 +170,7 @@ def test_an_image_set_is_scored_against_its_masks(model, tmp_path):
     done = predict_to_folder(model, tmp_path / "set", tmp_path / "out")
     assert done.images == 70 and done.scores["dice"] == 1.0
     assert len(list((tmp_path / "out" / "masks").glob("*.png"))) == 70
-    lines = outcome_lines(done, tmp_path / "out")
+    lines = result_lines(done, tmp_path / "out")
     assert any("dice 1.000" in line for line in lines)
     part = predict_to_folder(
         model, tmp_path / "set", tmp_path / "o2", options=PredictOptions(split="test")
@@ -211,7 +211,7 @@ def test_classes_are_decided_at_the_models_own_threshold(tmp_path):
         table = pd.read_csv(out / "predictions.csv")
         assert list(table["decision"]) == [expected] * 3
         assert np.allclose(table["p[well]"] + table["p[ill]"], 1)
-        assert outcome_lines(done, out)[0] == f"3 images: 3 {expected}"
+        assert result_lines(done, out)[0] == f"3 images: 3 {expected}"
         assert not (out / "masks").exists()
     assert read_json(out / "predictions.json")["threshold"] == 1.0
 

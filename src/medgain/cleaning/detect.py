@@ -9,7 +9,7 @@ import numpy as np
 
 from medgain.cleaning.detectors import DETECTORS
 from medgain.cleaning.settings import DUPLICATES, KindSettings
-from medgain.cleaning.view import Box, Frame, make_frame
+from medgain.cleaning.view import Box, View, make_view
 from medgain.files.placement import Placement
 from medgain.imageset.imageset import ImageSet, content_hash
 from medgain.runtime.progress import progress
@@ -28,22 +28,22 @@ class Finding:
     found: np.ndarray
 
 
-class Frames:
-    """The frames of a set's images, made when asked for."""
+class ImageViews:
+    """The views of a set's images, made when asked for."""
 
     def __init__(self, image_set: ImageSet) -> None:
         self.image_set = image_set
         self.white = levels_in_use(image_set) - 1
         self._box = _boxes(image_set)
 
-    def __getitem__(self, position: int) -> Frame:
-        """Return the frame of the image at `position`."""
+    def __getitem__(self, position: int) -> View:
+        """Return the view of the image at `position`."""
         image = np.asarray(self.image_set.images[position])
-        return make_frame(
+        return make_view(
             image, self.white, self._box(position), intact=is_intact(self.image_set, position)
         )
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[View]:
         return (self[position] for position in range(len(self.image_set)))
 
 
@@ -55,12 +55,10 @@ def detect(
     detectors = {kind: detector() for kind, detector in chosen.items()}
     scores = {kind: np.full(len(image_set), np.nan) for kind in detectors}
     with progress("detect", len(image_set), quiet=quiet) as advance:
-        for position, frame in enumerate(Frames(image_set)):
+        for position, view in enumerate(ImageViews(image_set)):
             for kind, detector in detectors.items():
-                if frame.side >= detector.smallest_px and (
-                    frame.colour or not detector.colour_only
-                ):
-                    scores[kind][position] = detector.score(frame)
+                if view.side >= detector.smallest_px and (view.colour or not detector.colour_only):
+                    scores[kind][position] = detector.score(view)
             advance(1, "")
     return {
         kind: Finding(values, values >= settings[kind].threshold)  # NaN is never found

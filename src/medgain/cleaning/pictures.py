@@ -6,7 +6,7 @@ import numpy as np
 
 from medgain.cleaning.copies import Cluster
 from medgain.cleaning.decide import Decision
-from medgain.cleaning.detect import Frames
+from medgain.cleaning.detect import ImageViews
 from medgain.cleaning.detectors import DETECTORS
 from medgain.cleaning.inpainting import inpaint
 from medgain.cleaning.result import CopyTiles, ImageTiles
@@ -27,7 +27,7 @@ def make_pictures(
     Of the images in which a kind was found up to 20 are shown, evenly from the highest score
     to the lowest.
     """
-    frames, ids = Frames(image_set), image_set.records["image_id"]
+    views, ids = ImageViews(image_set), image_set.records["image_id"]
     shown: dict[str, list[ImageTiles | CopyTiles]] = {}
     arrays: dict[str, np.ndarray] = {}
     for kind, finding in decision.findings.items():
@@ -35,12 +35,12 @@ def make_pictures(
         blocks: list[ImageTiles | CopyTiles] = []
         if kind == DUPLICATES:
             for cluster in decision.clusters[:SHOWN]:
-                blocks.append(_copies(image_set, frames, cluster, tiles))
+                blocks.append(_copies(image_set, views, cluster, tiles))
         else:
             for position in _spread(finding.scores, finding.found):
                 start = len(tiles)
                 repaired = kind in decision.repairs.get(position, [])
-                tiles += _views(image_set, frames, position, kind, repaired)
+                tiles += _tiles_of(image_set, views, position, kind, repaired)
                 blocks.append(
                     ImageTiles(
                         image_id=str(ids.iloc[position]),
@@ -62,28 +62,28 @@ def _spread(scores: np.ndarray, found: np.ndarray) -> list[int]:
     return [int(ranked[place]) for place in places]
 
 
-def _views(
-    image_set: ImageSet, frames: Frames, position: int, kind: str, repaired: bool
+def _tiles_of(
+    image_set: ImageSet, views: ImageViews, position: int, kind: str, repaired: bool
 ) -> list[np.ndarray]:
-    frame = frames[position]
+    view = views[position]
     image = np.asarray(image_set.images[position])
-    views = [_tile(image, frames.white)]
-    mask = DETECTORS.get(kind)().mask(frame)
+    tiles = [_tile(image, views.white)]
+    mask = DETECTORS.get(kind)().mask(view)
     if mask is not None:
-        stored = frame.to_stored(mask, image_set.size_px)
-        views.append(_tile(image, frames.white, stored))
+        stored = view.to_stored(mask, image_set.size_px)
+        tiles.append(_tile(image, views.white, stored))
         if repaired:
-            views.append(_tile(inpaint(image, frame, mask), frames.white))
-    return views
+            tiles.append(_tile(inpaint(image, view, mask), views.white))
+    return tiles
 
 
 def _copies(
-    image_set: ImageSet, frames: Frames, cluster: Cluster, tiles: list[np.ndarray]
+    image_set: ImageSet, views: ImageViews, cluster: Cluster, tiles: list[np.ndarray]
 ) -> CopyTiles:
     ids = image_set.records["image_id"]
     order = sorted(cluster.positions, key=lambda i: i != cluster.kept)[:COPIES_SHOWN]
     start = len(tiles)
-    tiles += [_tile(np.asarray(image_set.images[i]), frames.white) for i in order]
+    tiles += [_tile(np.asarray(image_set.images[i]), views.white) for i in order]
     return CopyTiles(
         image_ids=[str(ids.iloc[i]) for i in order],
         kept=None if cluster.kept is None else str(ids.iloc[cluster.kept]),

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from medgain.cleaning.view import Frame
+from medgain.cleaning.view import View
 
 ANGLES = 12
 _HAT = 0.06  # of the shorter side: wider strokes are not seen
@@ -37,7 +37,7 @@ class Tick:
     pixels: tuple[np.ndarray, np.ndarray]
 
 
-def black_hat(frame: Frame) -> np.ndarray:
+def black_hat(view: View) -> np.ndarray:
     """Return how much darker each pixel is than the ground round it, uint8 (h, w), in 1/255.
 
     The black-hat transform, closing less image, over the level of the ground: a hair that halves
@@ -48,9 +48,9 @@ def black_hat(frame: Frame) -> np.ndarray:
     """
     import cv2
 
-    size = odd(_HAT * frame.side, 5)
+    size = odd(_HAT * view.side, 5)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    grey = frame.grey
+    grey = view.grey
     # the picture goes on beyond its edge, so that a dark rim there is no stroke
     wide = cv2.copyMakeBorder(grey, size, size, size, size, cv2.BORDER_REPLICATE)
     ground = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, disc)[size:-size, size:-size]
@@ -72,9 +72,9 @@ def along_lines(image: np.ndarray, length_px: float) -> np.ndarray:
     return np.stack([cv2.morphologyEx(image, cv2.MORPH_OPEN, line(k, size)) for k in range(ANGLES)])
 
 
-def find_ticks(frame: Frame) -> list[Tick]:
+def find_ticks(view: View) -> list[Tick]:
     """Return the short straight strokes of an image, each once."""
-    return frame.remember("ticks", _find_ticks)
+    return view.remember("ticks", _find_ticks)
 
 
 def odd(length_px: float, least: int) -> int:
@@ -101,14 +101,14 @@ def turn(first: float, second: float) -> float:
     return abs((first - second + np.pi / 2) % np.pi - np.pi / 2)
 
 
-def _find_ticks(frame: Frame) -> list[Tick]:
+def _find_ticks(view: View) -> list[Tick]:
     import cv2
 
-    hat = frame.remember("black hat", black_hat)
-    lines = along_lines(hat, max(0.03 * frame.side, 4.0))
+    hat = view.remember("black hat", black_hat)
+    lines = along_lines(hat, max(0.03 * view.side, 4.0))
     best = lines.max(axis=0)
     strong = best > 255 * _TICK_STRENGTH
-    shortest, longest = (share * frame.side for share in _TICK_LENGTH)
+    shortest, longest = (share * view.side for share in _TICK_LENGTH)
     found = []
     for k in range(ANGLES):
         # strokes that cross or touch come apart here: each pixel is of its best directions only
@@ -119,7 +119,7 @@ def _find_ticks(frame: Frame) -> list[Tick]:
         for number in np.flatnonzero(fits):
             if number:
                 tick = _as_tick(hat, labels, stats[number], int(number), np.pi * k / ANGLES)
-                if tick is not None and tick.length >= 0.035 * frame.side:
+                if tick is not None and tick.length >= 0.035 * view.side:
                     found.append(tick)
     found.sort(key=lambda tick: -len(tick.pixels[0]))
     kept: list[Tick] = []

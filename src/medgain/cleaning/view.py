@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Frame:
+class View:
     """An image (h, w, C), uint8, at the working resolution, and where it came from.
 
     Args:
@@ -29,7 +29,7 @@ class Frame:
     intact: bool = True
     _known: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    def remember(self, name: str, find: Callable[[Frame], T]) -> T:
+    def remember(self, name: str, find: Callable[[View], T]) -> T:
         """Return what `find` finds in this image, found once: detectors share strokes."""
         if name not in self._known:
             self._known[name] = find(self)
@@ -79,8 +79,8 @@ class Frame:
         return full
 
 
-def make_frame(image: np.ndarray, white: int, box: Box | None = None, intact: bool = True) -> Frame:
-    """Return the frame of a stored image.
+def make_view(image: np.ndarray, white: int, box: Box | None = None, intact: bool = True) -> View:
+    """Return the view of a stored image.
 
     Args:
         image: uint8 or uint16, (H, W, C).
@@ -103,4 +103,4 @@ def make_frame(image: np.ndarray, white: int, box: Box | None = None, intact: bo
         )
         part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
         part = part if part.ndim == 3 else part[..., None]
-    return Frame(part, box, intact)
+    return View(part, box, intact)

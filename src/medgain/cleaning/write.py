@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from medgain.cleaning.decide import Decision
-from medgain.cleaning.detect import Frames
+from medgain.cleaning.detect import ImageViews
 from medgain.cleaning.detectors import DETECTORS
 from medgain.cleaning.inpainting import inpaint
 from medgain.cleaning.result import CLEANING_FILE, CleaningResult
@@ -66,17 +66,17 @@ def _write_images(
     image_set: ImageSet, decision: Decision, kept: np.ndarray, path: Path
 ) -> dict[int, str]:
     """Write the kept images, repaired where asked; return the checksums of repaired ones."""
-    frames, changed = Frames(image_set), {}
+    views, changed = ImageViews(image_set), {}
 
     def images() -> Iterator[np.ndarray]:
         for position in kept:
             image = np.asarray(image_set.images[position])
             kinds = decision.repairs.get(int(position))
             if kinds:
-                frame = frames[int(position)]
-                masks = [DETECTORS.get(kind)().mask(frame) for kind in kinds]
+                view = views[int(position)]
+                masks = [DETECTORS.get(kind)().mask(view) for kind in kinds]
                 found = np.logical_or.reduce([mask for mask in masks if mask is not None])
-                image = inpaint(image, frame, found)
+                image = inpaint(image, view, found)
                 changed[int(position)] = content_hash(image)
             yield image
 

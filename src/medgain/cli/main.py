@@ -69,7 +69,7 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; problems that a user can mend are printed without a traceback."""
+    """Run the command line; problems that a user can fix are printed without a traceback."""
     try:
         app()
     except MedgainError as error:
@@ -86,5 +86,5 @@ def main() -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
             raise
         typer.echo(f"Error: {error.strerror}: {error.filename or 'while writing'}", err=True)
-        typer.echo("  → free some space, or mend the permissions, and run it again", err=True)
+        typer.echo("  → free some space, or fix the permissions, and run it again", err=True)
         sys.exit(1)

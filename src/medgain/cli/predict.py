@@ -35,10 +35,10 @@ def predict(
 ) -> None:
     """Predict new images: PNG masks and overlays, NIfTI for NIfTI, DICOM SEG for DICOM."""
     from medgain.runtime.device import resolve_device
-    from medgain.tasks.predicting.describing import model_line, outcome_lines
+    from medgain.tasks.predicting.describing import model_line, result_lines
     from medgain.tasks.predicting.run import predict_to_folder
 
-    outcome = predict_to_folder(
+    result = predict_to_folder(
         model,
         source,
         out,
@@ -47,6 +47,6 @@ def predict(
         overwrite=overwrite,
         quiet=False,
     )
-    typer.echo(model_line(outcome.model))
-    for line in outcome_lines(outcome, out):
+    typer.echo(model_line(result.model))
+    for line in result_lines(result, out):
         typer.echo(line)

@@ -158,7 +158,7 @@ def raise_if_leaking(leaks: Sequence[Leak]) -> None:
         lines.append(f"  and {len(leaks) - _NAMED} more")
     raise LeakError(
         f"the split leaks ({counts}):\n" + "\n".join(lines),
-        "pass --on-leak drop to remove these images from training, or mend the set",
+        "pass --on-leak drop to remove these images from training, or fix the set",
     )
 
 
@@ -172,7 +172,7 @@ def drop_leaks(
     contradict each other lose all their images on the training side.
 
     Raises:
-        LeakError: a leak that no removal from the training side mends (within the test part).
+        LeakError: a leak that no removal from the training side fixes (within the test part).
     """
     drop: dict[str, set[int]] = {name: set() for name in parts}
     unmended = []

@@ -36,8 +36,8 @@ def unreadable_error(
     if all_of_them:
         remedy = "give masks that fit the images" if masks else "give a folder of readable images"
     else:
-        mend = "mend or remove them" if masks else "remove them"
-        remedy = f"{mend}, or pass --skip-unreadable to import the others"
+        fix = "fix or remove them" if masks else "remove them"
+        remedy = f"{fix}, or pass --skip-unreadable to import the others"
     return DataError(f"{count} in {source} {verb}:\n" + "\n".join(lines), remedy)
 
 

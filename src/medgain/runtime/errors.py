@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class MedgainError(Exception):
-    """A problem that the user can mend; printed without a traceback by the command line.
+    """A problem that the user can fix; printed without a traceback by the command line.
 
     Args:
         problem: what is wrong, naming the file, key or image.

@@ -115,7 +115,7 @@ def _guard(
 
     Raises:
         LeakError: there are leaks and the protocol says to refuse them, or no removal from
-            training mends them.
+            training fixes them.
     """
     pool, parts = np.arange(len(images)), {}
     if isinstance(plan.protocol, Official):

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
-from medgain.cleaning.view import Frame
+from medgain.cleaning.view import View
 
 Action = Literal["drop", "flag", "inpaint", "keep"]
 ACTIONS: dict[Action, str] = {
@@ -39,10 +39,10 @@ class Detector(Protocol):
     photographs: ClassVar[bool]
     smallest_px: ClassVar[int]
 
-    def score(self, frame: Frame) -> float:
+    def score(self, view: View) -> float:
         """Return how much of it there is: 0 or more, higher is more."""
         ...
 
-    def mask(self, frame: Frame) -> np.ndarray | None:
-        """Return its pixels, bool (h, w) of `frame.pixels`; None where it has no place."""
+    def mask(self, view: View) -> np.ndarray | None:
+        """Return its pixels, bool (h, w) of `view.pixels`; None where it has no place."""
         ...

@@ -8,7 +8,7 @@ import numpy as np
 
 from medgain.cleaning.detectors import DETECTORS
 from medgain.cleaning.detectors.base import Action
-from medgain.cleaning.view import Frame
+from medgain.cleaning.view import View
 
 
 @DETECTORS.register("blank", summary="images with hardly any contrast")
@@ -23,11 +23,11 @@ class Blank:
     photographs: ClassVar[bool] = False
     smallest_px: ClassVar[int] = 1
 
-    def score(self, frame: Frame) -> float:
+    def score(self, view: View) -> float:
         """Return 1 for an image of one level, 0 for one from black to white."""
-        low, high = np.quantile(frame.pixels, (0.01, 0.99), axis=(0, 1))
+        low, high = np.quantile(view.pixels, (0.01, 0.99), axis=(0, 1))
         return 1.0 - float((high - low).max()) / 255.0
 
-    def mask(self, frame: Frame) -> None:
+    def mask(self, view: View) -> None:
         """Return nothing: all of the image is blank."""
         return

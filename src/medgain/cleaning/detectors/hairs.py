@@ -10,7 +10,7 @@ from medgain.cleaning.detectors import DETECTORS
 from medgain.cleaning.detectors.base import Action
 from medgain.cleaning.detectors.rulers import find_ruler
 from medgain.cleaning.strokes import Tick, along_lines, black_hat, find_ticks
-from medgain.cleaning.view import Frame
+from medgain.cleaning.view import View
 
 _STRONG, _FAINT = 0.10, 0.065  # how much darker than the ground, as a share
 _PIECE, _RUN = 0.07, 0.16  # of the shorter side: pieces of a hair, and a straight run of it
@@ -37,33 +37,33 @@ class Hairs:
     photographs: ClassVar[bool] = True
     smallest_px: ClassVar[int] = 64
 
-    def score(self, frame: Frame) -> float:
+    def score(self, view: View) -> float:
         """Return the share of pixels in hairs."""
-        return float(self.mask(frame).mean())
+        return float(self.mask(view).mean())
 
-    def mask(self, frame: Frame) -> np.ndarray:
+    def mask(self, view: View) -> np.ndarray:
         """Return the pixels of hairs."""
-        return frame.remember("hairs", find_hairs)
+        return view.remember("hairs", find_hairs)
 
 
-def find_hairs(frame: Frame) -> np.ndarray:
+def find_hairs(view: View) -> np.ndarray:
     """Return the pixels of hairs, bool (h, w).
 
     Strokes of the black-hat transform count whose pixels mostly lie on straight runs of 16 % of
     the shorter side: plain ones of any width, faint ones that are thin. Short black strokes count
     where there are several, and none that is a ruler's.
     """
-    hat = frame.remember("black hat", black_hat)
-    pieces = along_lines(hat, _PIECE * frame.side).max(axis=0)
-    runs = along_lines(hat, _RUN * frame.side).max(axis=0)
-    ruler = find_ruler(frame)
-    strong = _long_strokes(frame, pieces, runs, _STRONG, np.inf)
-    thin = max(_THIN * frame.side, 1.8)
-    found = strong | _long_strokes(frame, pieces, runs, _FAINT, thin)
+    hat = view.remember("black hat", black_hat)
+    pieces = along_lines(hat, _PIECE * view.side).max(axis=0)
+    runs = along_lines(hat, _RUN * view.side).max(axis=0)
+    ruler = find_ruler(view)
+    strong = _long_strokes(view, pieces, runs, _STRONG, np.inf)
+    thin = max(_THIN * view.side, 1.8)
+    found = strong | _long_strokes(view, pieces, runs, _FAINT, thin)
     found = _without_ruler(found, [tick.pixels for tick in ruler])
     stubble = [
         tick
-        for tick in _isolated(hat, find_ticks(frame))
+        for tick in _isolated(hat, find_ticks(view))
         if tick.strength >= _STUBBLE and not _beside_ruler(tick, ruler)
     ]
     if len(stubble) >= _STUBBLE_COUNT:
@@ -73,12 +73,12 @@ def find_hairs(frame: Frame) -> np.ndarray:
 
 
 def _long_strokes(
-    frame: Frame, pieces: np.ndarray, runs: np.ndarray, strength: float, thin_px: float
+    view: View, pieces: np.ndarray, runs: np.ndarray, strength: float, thin_px: float
 ) -> np.ndarray:
     """Return the components of `pieces` that are long, narrow and mostly straight.
 
     Args:
-        frame: the image.
+        view: the image.
         pieces: the black hat's openings along short lines.
         runs: the same along long ones.
         strength: from which on a pixel counts.
@@ -93,9 +93,9 @@ def _long_strokes(
     straight = np.bincount(labels[runs > 255 * strength], minlength=count) / area
     depth = cv2.distanceTransform(member, cv2.DIST_L2, 3)
     half_width = np.bincount(labels.ravel(), depth.ravel(), minlength=count) / area
-    narrow = half_width <= max(_HALF_WIDTH * frame.side, 1.2)
+    narrow = half_width <= max(_HALF_WIDTH * view.side, 1.2)
     keep = (straight >= 0.6) | ((straight >= 0.4) & narrow)
-    keep &= (reach >= _RUN * frame.side) & (area <= thin_px * reach)
+    keep &= (reach >= _RUN * view.side) & (area <= thin_px * reach)
     keep[0] = False
     return keep[labels]
 

@@ -9,7 +9,7 @@ import numpy as np
 from medgain.cleaning.detectors import DETECTORS
 from medgain.cleaning.detectors.base import Action
 from medgain.cleaning.strokes import Tick, find_ticks, turn
-from medgain.cleaning.view import Frame
+from medgain.cleaning.view import View
 
 _BLACK = 0.24  # strength: ticks are printed black, and lesions have no lines as dark
 _FAINT_TICKS = 5  # a row of fainter strokes is a ruler from so many on
@@ -32,33 +32,33 @@ class Rulers:
     photographs: ClassVar[bool] = True
     smallest_px: ClassVar[int] = 64
 
-    def score(self, frame: Frame) -> float:
+    def score(self, view: View) -> float:
         """Return the number of ticks in the longest row, 0 if there is none."""
-        return float(len(find_ruler(frame)))
+        return float(len(find_ruler(view)))
 
-    def mask(self, frame: Frame) -> np.ndarray:
+    def mask(self, view: View) -> np.ndarray:
         """Return the pixels of the row's ticks."""
-        found = np.zeros((frame.height, frame.width), bool)
-        for tick in find_ruler(frame):
+        found = np.zeros((view.height, view.width), bool)
+        for tick in find_ruler(view):
             found[tick.pixels] = True
         return found
 
 
-def find_ruler(frame: Frame) -> list[Tick]:
+def find_ruler(view: View) -> list[Tick]:
     """Return the ticks of the longest row, or none."""
-    return frame.remember("ruler", _find_ruler)
+    return view.remember("ruler", _find_ruler)
 
 
-def _find_ruler(frame: Frame) -> list[Tick]:
-    ticks = find_ticks(frame)
+def _find_ruler(view: View) -> list[Tick]:
+    ticks = find_ticks(view)
     black = [tick for tick in ticks if tick.strength >= _BLACK]
-    row = longest_row(black, frame.side, bend_deg=13, uneven=0.42)
-    faint = longest_row(ticks, frame.side, bend_deg=12, uneven=0.22) if len(ticks) < _MOST else []
+    row = longest_row(black, view.side, bend_deg=13, uneven=0.42)
+    faint = longest_row(ticks, view.side, bend_deg=12, uneven=0.22) if len(ticks) < _MOST else []
     if len(faint) >= _FAINT_TICKS and len(faint) > len(row) + 2:
         return faint
-    if len(row) > 4 or (row and np.mean([_to_edge(tick, frame) for tick in row]) <= 0.2):
+    if len(row) > 4 or (row and np.mean([_to_edge(tick, view) for tick in row]) <= 0.2):
         return row
-    return faint if len(faint) >= _FAINT_TICKS else _corner_pair(black, frame)
+    return faint if len(faint) >= _FAINT_TICKS else _corner_pair(black, view)
 
 
 def longest_row(ticks: list[Tick], side: int, *, bend_deg: float, uneven: float) -> list[Tick]:
@@ -114,13 +114,13 @@ def _beside(ticks: list[Tick], place: np.ndarray, side: int) -> np.ndarray:
     return near & (far <= 0.2 * side) & (slant > np.deg2rad(65))
 
 
-def _corner_pair(black: list[Tick], frame: Frame) -> list[Tick]:
+def _corner_pair(black: list[Tick], view: View) -> list[Tick]:
     """Return two ticks in a corner that are nearly the same: all that is seen of many rulers.
 
     Where there are other black strokes the two are likely stubble.
     """
     isolated = [tick for tick in black if tick.strength >= _PAIR_STRENGTH]
-    corner = [tick for tick in isolated if _in_corner(tick, frame)]
+    corner = [tick for tick in isolated if _in_corner(tick, view)]
     for number, one in enumerate(corner):
         for other in corner[:number]:
             lengths = sorted((one.length, other.length))
@@ -139,13 +139,13 @@ def _corner_pair(black: list[Tick], frame: Frame) -> list[Tick]:
     return []
 
 
-def _in_corner(tick: Tick, frame: Frame) -> bool:
-    across = min(tick.x, frame.width - 1 - tick.x) / frame.side
-    down = min(tick.y, frame.height - 1 - tick.y) / frame.side
+def _in_corner(tick: Tick, view: View) -> bool:
+    across = min(tick.x, view.width - 1 - tick.x) / view.side
+    down = min(tick.y, view.height - 1 - tick.y) / view.side
     return min(across, down) <= 0.16 and max(across, down) < 0.35
 
 
-def _to_edge(tick: Tick, frame: Frame) -> float:
+def _to_edge(tick: Tick, view: View) -> float:
     """Return the distance to the nearest edge, as a share of the shorter side."""
-    across = min(tick.x, frame.width - 1 - tick.x)
-    return min(across, tick.y, frame.height - 1 - tick.y) / frame.side
+    across = min(tick.x, view.width - 1 - tick.x)
+    return min(across, tick.y, view.height - 1 - tick.y) / view.side

@@ -10,7 +10,7 @@ from medgain.cleaning.detectors import DETECTORS
 from medgain.cleaning.detectors.base import Action
 from medgain.cleaning.detectors.dark_corners import dark_corners
 from medgain.cleaning.strokes import odd
-from medgain.cleaning.view import Frame
+from medgain.cleaning.view import View
 
 _SOLID = 0.85  # of the convex hull: lesions are ragged
 _LEAST = 0.002  # of the image's pixels
@@ -29,24 +29,24 @@ class Stickers:
     photographs: ClassVar[bool] = True
     smallest_px: ClassVar[int] = 16
 
-    def score(self, frame: Frame) -> float:
+    def score(self, view: View) -> float:
         """Return the share of pixels in stickers."""
-        return float(self.mask(frame).mean())
+        return float(self.mask(view).mean())
 
-    def mask(self, frame: Frame) -> np.ndarray:
+    def mask(self, view: View) -> np.ndarray:
         """Return the pixels of stickers."""
         import cv2
 
-        size = odd(0.03 * frame.side, 3)
+        size = odd(0.03 * view.side, 3)
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-        near = max(1, round(_BORDER * frame.side))
-        border = np.ones((frame.height, frame.width), bool)
+        near = max(1, round(_BORDER * view.side))
+        border = np.ones((view.height, view.width), bool)
         border[near:-near, near:-near] = False
-        outside = dark_corners(frame).astype(np.uint8)
+        outside = dark_corners(view).astype(np.uint8)
         reach = np.ones((2 * near + 1, 2 * near + 1), np.uint8)
         border |= cv2.dilate(outside, reach) > 0
         found = np.zeros_like(border)
-        for patches in _unlike_skin(frame):
+        for patches in _unlike_skin(view):
             solid = cv2.morphologyEx(patches.astype(np.uint8), cv2.MORPH_OPEN, disc)
             solid = cv2.morphologyEx(solid, cv2.MORPH_CLOSE, disc)
             count, labels = cv2.connectedComponents(solid)
@@ -57,7 +57,7 @@ class Stickers:
         return found
 
 
-def _unlike_skin(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+def _unlike_skin(view: View) -> tuple[np.ndarray, np.ndarray]:
     """Return the pixels of colours that skin and lesions do not have: cold, and warm ones.
 
     The limits are of hue, saturation and value (HSV), chosen on dermoscopic images. Blue
@@ -65,7 +65,7 @@ def _unlike_skin(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     """
     import cv2
 
-    hsv = cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2HSV).astype(np.float32)
+    hsv = cv2.cvtColor(view.pixels, cv2.COLOR_RGB2HSV).astype(np.float32)
     hue, saturation, value = 2.0 * hsv[..., 0], hsv[..., 1] / 255, hsv[..., 2] / 255
     bright = max(0.38, 0.5 * float(np.quantile(value, 0.75)))
     cold = (hue >= 62) & (hue < 300) & (saturation > 0.38) & (value > bright)

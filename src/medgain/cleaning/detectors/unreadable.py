@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from medgain.cleaning.detectors import DETECTORS
 from medgain.cleaning.detectors.base import Action
-from medgain.cleaning.view import Frame
+from medgain.cleaning.view import View
 
 
 @DETECTORS.register("unreadable", summary="stored pixels that don't match their checksum")
@@ -21,10 +21,10 @@ class Unreadable:
     photographs: ClassVar[bool] = False
     smallest_px: ClassVar[int] = 1
 
-    def score(self, frame: Frame) -> float:
+    def score(self, view: View) -> float:
         """Return 1 for a damaged image, else 0."""
-        return float(not frame.intact)
+        return float(not view.intact)
 
-    def mask(self, frame: Frame) -> None:
+    def mask(self, view: View) -> None:
         """Return nothing: where the damage is can't be told."""
         return

@@ -23,8 +23,8 @@ from medgain.runtime.progress import progress
 from medgain.tasks.predicting.describing import write_description
 from medgain.tasks.predicting.model import CHUNK, Predictor
 from medgain.tasks.predicting.options import PredictOptions
-from medgain.tasks.predicting.outcome import Outcome, decision_rows
 from medgain.tasks.predicting.preparing import Preparer
+from medgain.tasks.predicting.result import PredictionResult, decision_rows
 from medgain.tasks.predicting.sources import Source, find_sources, safe_name
 from medgain.tasks.predicting.writing import Writer
 
@@ -40,7 +40,7 @@ def predict_to_folder(
     device: torch.device | None = None,
     overwrite: bool = False,
     quiet: bool = True,
-) -> Outcome:
+) -> PredictionResult:
     """Predict all of `source` with the saved model in `model`, and write it to the folder `out`.
 
     A segmenter writes `masks/` on the sources' own pixels (PNG; a NIfTI label volume for a NIfTI
@@ -66,21 +66,21 @@ def predict_to_folder(
             run.image_set(ImageSet.open(source), writer)
         else:
             run.files(source, writer)
-        run.outcome.notes += writer.notes + run.preparer.notes()
-        run.outcome.write_tables(folder)
-        write_description(folder, run.outcome, source)
-    return run.outcome
+        run.result.notes += writer.notes + run.preparer.notes()
+        run.result.write_tables(folder)
+        write_description(folder, run.result, source)
+    return run.result
 
 
 class _Run:
-    """One run: a model, the options, and the outcome as it grows."""
+    """One run: a model, the options, and the result as it grows."""
 
     def __init__(self, predictor: Predictor, options: PredictOptions, quiet: bool) -> None:
         self.predictor = predictor
         self.options = options
         self.quiet = quiet
         self.preparer = Preparer(predictor.takes, options.window)
-        self.outcome = Outcome(predictor)
+        self.result = PredictionResult(predictor)
 
     def image_set(self, images: ImageSet, writer: Writer) -> None:
         """Predict an image set, or its part `split`; score it where it has the truth."""
@@ -105,8 +105,8 @@ class _Run:
             DataError: files that can't be read; names the first 20.
         """
         found = find_sources(path, series=self.options.series)
-        self.outcome.notes += found.notes
-        self.outcome.unreadable += found.unreadable
+        self.result.notes += found.notes
+        self.result.unreadable += found.unreadable
         pictures = [item for item in found.items if item.kind == "image"]
         volumes = [item for item in found.items if item.kind != "image"]
         with progress("predicting", len(found.items), quiet=self.quiet) as advance:
@@ -125,7 +125,7 @@ class _Run:
             try:
                 decoded, _ = decode(item.path, self.options.max_megapixels)
             except UnreadableImageError as error:
-                self.outcome.unreadable.append((str(item.path), str(error)))
+                self.result.unreadable.append((str(item.path), str(error)))
                 continue
             prepared.append(self.preparer.image(decoded.pixels, str(item.path)))
             shown.append(decoded.pixels)
@@ -142,7 +142,7 @@ class _Run:
     ) -> np.ndarray:
         """Predict and write prepared images; return masks on their own pixels, or probabilities."""
         predicted = self.predictor.predict(np.stack([image for image, _ in prepared]))
-        self.outcome.images += len(names)
+        self.result.images += len(names)
         if not self.predictor.segments:
             self._decide([(name, "") for name in names], predicted)
             return predicted
@@ -151,7 +151,7 @@ class _Run:
             for mask, (_, placement) in zip(predicted, prepared, strict=True)
         ]
         for name, image, mask in zip(names, shown, masks, strict=True):
-            self.outcome.areas += writer.image(name, image, mask)
+            self.result.areas += writer.image(name, image, mask)
         alike = len({mask.shape for mask in masks}) == 1  # always so in an image set
         return np.stack(masks) if alike else predicted
 
@@ -160,7 +160,7 @@ class _Run:
             volume = _read(item, self.options.max_megapixels)
             ready = self.preparer.volume(volume)
         except UnreadableImageError as error:
-            self.outcome.unreadable.append((str(item.path), str(error)))
+            self.result.unreadable.append((str(item.path), str(error)))
             return
         predicted = self.predictor.predict(ready.slices)
         single = len(volume.pixels) == 1 and item.kind == "dicom"
@@ -169,13 +169,13 @@ class _Run:
         else:
             masks = np.stack([ready.placement.restore(mask) for mask in predicted])
             areas, volumes = writer.volume(item, volume, masks, ready.to_stored)
-            self.outcome.areas += areas
-            self.outcome.volume_rows += volumes
-        self.outcome.volumes += 1
+            self.result.areas += areas
+            self.result.volume_rows += volumes
+        self.result.volumes += 1
 
     def _decide(self, names: Sequence[tuple[str, str]], probabilities: np.ndarray) -> None:
         model = self.predictor
-        self.outcome.decisions += decision_rows(
+        self.result.decisions += decision_rows(
             names, probabilities, model.classes, model.positive, model.result.threshold
         )
 
@@ -188,11 +188,11 @@ class _Run:
             fits = tuple(images.classes) == model.classes
         if fits:
             scores = model.task.score(predictions, images, model.result.threshold)
-            self.outcome.scores = dict(scores)
+            self.result.scores = dict(scores)
 
     def _check_unreadable(self, path: Path) -> None:
-        bad = self.outcome.unreadable
-        nothing = not (self.outcome.images or self.outcome.volumes)
+        bad = self.result.unreadable
+        nothing = not (self.result.images or self.result.volumes)
         if not bad or (self.options.skip_unreadable and not nothing):
             return
         lines = [f"  {name}: {reason}" for name, reason in bad[:_NAMED]]

@@ -10,8 +10,8 @@ import numpy as np
 
 from medgain.files.pixels import Volume
 from medgain.tasks.predicting.model import Predictor
-from medgain.tasks.predicting.outcome import area_rows, volume_rows
 from medgain.tasks.predicting.pictures import overlay, write_png
+from medgain.tasks.predicting.result import area_rows, volume_rows
 from medgain.tasks.predicting.sources import Source
 from medgain.tasks.predicting.writing_dicom_seg import UnreferableError, write_dicom_seg
 from medgain.tasks.predicting.writing_nifti import write_nifti

@@ -18,7 +18,7 @@ DECISIONS_NAME = "predictions.csv"
 
 
 @dataclass
-class Outcome:
+class PredictionResult:
     """What was predicted.
 
     Args:
