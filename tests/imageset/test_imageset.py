@@ -84,7 +84,7 @@ def test_bad_content_is_refused_by_name():
     with pytest.raises(DataError, match=r"masks \(6, 4, 4\)"):
         ImageSet(good.images, good.records, good.card, np.zeros((6, 4, 4), np.uint8))
     twice = good.records.assign(image_id="same")
-    with pytest.raises(DataError, match="'same' stands twice"):
+    with pytest.raises(DataError, match="'same' appears twice"):
         ImageSet(good.images, twice, good.card)
     with pytest.raises(DataError, match="positive class 'c'"):
         ImageSet(good.images, good.records, good.card.model_copy(update={"positive": "c"}))

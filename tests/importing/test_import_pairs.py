@@ -236,7 +236,7 @@ def test_two_files_of_one_name(pairs: Path, tmp_path: Path) -> None:
     [
         ({"masks": "nowhere"}, DataError, "no images in folder 'nowhere' .*--masks"),
         ({"images": "nowhere", "masks": "masks"}, DataError, "'nowhere' .*--images"),
-        ({"mask_classes": ["a", "a"]}, ConfigError, "'a' is empty or stands twice"),
+        ({"mask_classes": ["a", "a"]}, ConfigError, "'a' is empty or appears twice"),
         ({"mask_values": [0]}, ConfigError, "two or more different values"),
         ({"mask_classes": ["a"], "mask_values": [0, 1, 2]}, ConfigError, "3 values, .* 1 class"),
         ({"window": "0,400"}, ConfigError, "--window means nothing to layout pairs"),

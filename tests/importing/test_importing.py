@@ -234,7 +234,7 @@ def test_a_guessed_split_column_with_other_values_is_kept_as_metadata(tmp_path: 
         ("what,label\ni0,a\n", "no column of the table is named like an image: what, label"),
         ("file,label\ni0,a\ni1,\n", "1 rows of t.csv have no label"),
         ("file,label\ni0,a\nnope,b\n", "nope: in the table, but there is no such image"),
-        ("file,label\ni0,a\ni0.png,b\n", "i0.png: stands twice"),
+        ("file,label\ni0,a\ni0.png,b\n", "i0.png: appears twice"),
         ("file,label\nx1,a\nx2,b\n", "none of 2 images in the table was found"),
     ],
 )

@@ -300,7 +300,7 @@ class ImageSet:
             )
         if self.records["image_id"].duplicated().any():
             twice = self.records["image_id"][self.records["image_id"].duplicated()].iloc[0]
-            raise DataError(f"image id '{twice}' stands twice in '{name}'")
+            raise DataError(f"image id '{twice}' appears twice in '{name}'")
         if self.classes:
             unknown = sorted(set(self.records["label"]) - set(self.classes))
             if unknown:

@@ -119,7 +119,7 @@ class ImportOptions(Options):
         twice = next((name for name in names if names.count(name) > 1 or not name.strip()), None)
         if twice is not None:
             raise ConfigError(
-                f"--mask-classes {','.join(names)}: '{twice}' is empty or stands twice",
+                f"--mask-classes {','.join(names)}: '{twice}' is empty or appears twice",
                 "name the masks' values 1, 2, … in order, without the background",
             )
         if values and (len(values) < 2 or len(set(values)) < len(values)):

@@ -138,7 +138,7 @@ class Table:
             try:
                 relative = finder.find(value)
                 if relative in seen:
-                    raise DataError("stands twice in the table")
+                    raise DataError("appears twice in the table")
             except DataError as error:
                 listing.missing.append((value or f"row {row + 2}", error.problem))
                 continue
