@@ -187,10 +187,10 @@ def _fitting(
     sizes = list(smaller_studies(trial.suggestion))
     if probe is None:
         chosen = sizes[min(1, len(sizes) - 1)]
-        return chosen, count_cost(trial.rounds(chosen), workers), None
+        return chosen, count_cost(trial.stages(chosen), workers), None
     for size in sizes:
         plan: Plan = make_study(size, trial.study).plan
-        cost = estimate_cost(plan, trial.prepared, trial.rounds(size), probe, workers)
+        cost = estimate_cost(plan, trial.prepared, trial.stages(size), probe, workers)
         if cost.seconds is not None and cost.seconds <= 3600 * hours:
             return size, cost, True
     return sizes[-1], cost, False

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from medgain.advise.probe.run import Probe
 from medgain.generators.base import GENERATORS
 from medgain.study.arms import count_per_class, wanted_counts
-from medgain.study.cells import Cell, Fold, Split, list_folds, split_fold
+from medgain.study.cells import Cell, Split, list_folds
 from medgain.study.dataset import Prepared
 from medgain.study.plan.plan import Plan
-from medgain.study.stages.base import AssessmentStage, CellStage, GeneratorStage, Stage
+from medgain.study.stages.assessment import AssessmentStage
+from medgain.study.stages.base import Stage
+from medgain.study.stages.cell import CellStage
+from medgain.study.stages.generator import GeneratorStage
+from medgain.study.stages.graph import by_kind
 from medgain.study.synthetic.routes import making
 
 _SHEET_IMAGES = 32  # that a generator's stage draws for the report
@@ -26,7 +30,7 @@ class Cost:
 
     Attributes:
         stages: how many generators, cells and assessments.
-        seconds_each: of a stage of a round on average, by round; empty without a probe.
+        seconds_each: of a stage on average, by kind; empty without a probe.
         seconds: from beginning to end on an idle machine; None without a probe.
         now_seconds: the same on a machine that stays as busy as it was.
         workers: stages at a time.
@@ -43,38 +47,37 @@ class Cost:
         return asdict(self)
 
 
-def count_cost(rounds: Sequence[tuple[str, Sequence[Stage]]], workers: int) -> Cost:
+def count_cost(stages: Sequence[Stage], workers: int) -> Cost:
     """Return how many stages there are, without their time."""
-    return Cost({title: len(stages) for title, stages in rounds}, workers)
+    return Cost({kind: len(some) for kind, some in by_kind(stages).items()}, workers)
 
 
 def estimate_cost(
     plan: Plan,
     prepared: Prepared,
-    rounds: Sequence[tuple[str, Sequence[Stage]]],
+    stages: Sequence[Stage],
     probe: Probe,
     workers: int,
 ) -> Cost:
     """Return what the study would take on this machine.
 
     Args:
-        rounds: its stages, round by round.
+        stages: all of them, in the order in which they start.
         probe: measured on this plan, or on one that differs in how much of it there is.
         workers: how many stages run at a time.
     """
     estimate = _Estimate(plan, prepared, probe)
-    each: dict[str, float] = {}
-    total = 0.0
-    for title, stages in rounds:
-        seconds = [estimate.stage(stage) for stage in stages]
-        each[title] = sum(seconds) / max(1, len(seconds))
-        total += _side_by_side(seconds, workers)
-        if workers > 1:
-            total += probe.start_seconds / probe.busy
+    seconds = {stage: estimate.stage(stage) for stage in stages}
+    total = _side_by_side(seconds, workers)
+    if workers > 1:
+        total += probe.start_seconds / probe.busy
     return Cost(
-        stages={title: len(stages) for title, stages in rounds},
+        stages={kind: len(some) for kind, some in by_kind(stages).items()},
         workers=workers,
-        seconds_each=each,
+        seconds_each={
+            kind: sum(seconds[stage] for stage in some) / len(some)
+            for kind, some in by_kind(stages).items()
+        },
         seconds=total,
         now_seconds=total * probe.busy,
     )
@@ -155,16 +158,21 @@ class _Estimate:
 
     def _split(self, fraction: float) -> tuple[Split, dict[str, int]]:
         if fraction not in self._splits:
-            where: Fold = list_folds(self.plan, fraction)[0]
-            split = split_fold(self.plan, self.prepared.images, where, self.prepared.banned)
-            per_class = count_per_class(self.prepared.images.take(split.train))
+            split = self.prepared.split(self.plan, list_folds(self.plan, fraction)[0])
+            per_class = count_per_class(self.prepared.images, split.train)
             self._splits[fraction] = split, per_class
         return self._splits[fraction]
 
 
-def _side_by_side(seconds: Sequence[float], workers: int) -> float:
-    """Return how long `workers` take: each begins the next stage when it has ended one."""
-    ends = [0.0] * max(1, workers)
-    for one in seconds:
-        heapq.heapreplace(ends, ends[0] + one)
-    return max(ends)
+def _side_by_side(seconds: Mapping[Stage, float], workers: int) -> float:
+    """Return how long `workers` take: each begins the next stage when it has ended one.
+
+    A stage begins no earlier than those that it needs have ended.
+    """
+    free = [0.0] * max(1, workers)
+    ends: dict[Stage, float] = {}
+    for stage, own in seconds.items():
+        begin = max([free[0], *(ends[need] for need in stage.needs)])
+        ends[stage] = begin + own
+        heapq.heapreplace(free, ends[stage])
+    return max(ends.values(), default=0.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from medgain.study.dataset import Prepared, prepare
 from medgain.study.folder import StudyFolder
 from medgain.study.records.dataset import DatasetRecord
 from medgain.study.stages.base import Stage
-
-Rounds = Sequence[tuple[str, Sequence[Stage]]]
+from medgain.study.stages.graph import list_stages
 
 
 @dataclass(frozen=True)
@@ -37,10 +35,10 @@ class Trial:
     dataset: DatasetRecord
     left_out: tuple[str, ...] = ()
 
-    def rounds(self, suggestion: Suggestion | None = None) -> Rounds:
+    def stages(self, suggestion: Suggestion | None = None) -> list[Stage]:
         """Return the stages of this study, or of a smaller one on the same data."""
         study = self.study if suggestion is None else make_study(suggestion, self.study)
-        return list(study.stages(self.prepared))
+        return list_stages(study.plan, self.prepared)
 
 
 def make_study(suggestion: Suggestion, like: Study | None = None, device: str = "auto") -> Study:

@@ -85,12 +85,16 @@ def wanted_counts(spec: Synthetic, per_class: Mapping[str, int]) -> dict[str, in
     return {label: round(ratios.get(label, 0.0) * real) for label, real in per_class.items()}
 
 
-def count_per_class(images: ImageSet) -> dict[str, int]:
+def count_per_class(images: ImageSet, rows: np.ndarray | None = None) -> dict[str, int]:
     """Return how many images each class has, in the order of the classes.
 
     A set without classes is one class without a name: "".
+
+    Args:
+        rows: positions of the images that count; all of them if None.
     """
-    labels = images.records["label"]
+    labels = images.records["label"].to_numpy(dtype=object)
+    labels = labels if rows is None else labels[rows]
     return {label: int((labels == label).sum()) for label in images.classes or [""]}
 
 

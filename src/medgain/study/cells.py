@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +10,6 @@ from medgain.imageset import balance, splits
 from medgain.imageset.imageset import ImageSet
 from medgain.imageset.parts import official_split
 from medgain.runtime.seeds import SeedTree
-from medgain.runtime.version import __version__
 from medgain.study.plan.plan import CrossValidation, HoldOut, Plan
 
 
@@ -121,47 +116,3 @@ def _pool_and_test(plan: Plan, images: ImageSet, where: Fold) -> splits.Split:
         rng = SeedTree(plan.seed).child("holdout").numpy()
         return balance.balanced_test(images, protocol.per_class, rng)
     return official_split(images)
-
-
-def cell_key(plan: Plan, cell: Cell, data_key: str) -> str:
-    """Return a hash of everything that determines the cell's numbers.
-
-    Args:
-        data_key: fingerprint of the data set, the external sets and the leak guard's decisions.
-    """
-    recipe = plan.recipe(cell.arm)
-    generator = plan.generators[recipe.synthetic.generator] if recipe.synthetic else None
-    task = plan.make_task(cell.arm).config
-    return digest(
-        cell=asdict(cell),
-        recipe=recipe.model_dump(exclude={"reference", "fractions", "same_as"}),
-        generator=generator.model_dump() if generator else None,
-        task=_written(task.model_dump()),
-        weights=_content(getattr(task, "weights", None)),
-        protocol=plan.protocol.model_dump(exclude={"seeds", "repeats"}),
-        runtime=plan.runtime.model_dump(),
-        seed=plan.seed,
-        data=data_key,
-        version=__version__,
-        # where they are not used they are left out: cells of older plans stay valid
-        **({"class_fractions": plan.class_fractions} if plan.class_fractions else {}),
-    )
-
-
-def _written(task: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what came later and isn't used, so that cells of older plans stay valid."""
-    return {key: value for key, value in task.items() if key != "input_px" or value is not None}
-
-
-def _content(weights: str | None) -> str | None:
-    """Return a hash of a file of weights, so that another file of the same name is noticed."""
-    if weights is None or not Path(weights).is_file():
-        return None
-    with Path(weights).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def digest(**parts: Any) -> str:
-    """Return a short hash of JSON-like `parts`."""
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]

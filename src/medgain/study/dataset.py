@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ from medgain.phantoms import PHANTOMS
 from medgain.runtime.errors import LeakError
 from medgain.runtime.files import atomic_folder, read_json
 from medgain.runtime.records import write_record
-from medgain.study.cells import Fold, digest, list_folds, split_fold
+from medgain.study.cells import Fold, Split, list_folds, split_fold
 from medgain.study.folder import StudyFolder
+from medgain.study.keys import digest
 from medgain.study.plan.plan import HoldOut, Official, PhantomSource, Plan
 from medgain.study.plan.suitability import check_suits
 from medgain.study.records.dataset import (
@@ -45,6 +46,16 @@ class Prepared:
     banned: frozenset[str]
     external: dict[str, ImageSet]
     key: str
+    _splits: dict[tuple[object, ...], Split] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def split(self, plan: Plan, where: Fold) -> Split:
+        """Return the parts of a fold; each fold is divided once, however often it is asked for."""
+        asked = plan.seed, plan.protocol.model_dump_json(), str(plan.class_fractions), where
+        if asked not in self._splits:
+            self._splits[asked] = split_fold(plan, self.images, where, self.banned)
+        return self._splits[asked]
 
 
 def prepare(plan: Plan, folder: StudyFolder) -> Prepared:
@@ -225,7 +236,7 @@ def _describe_test_part(
 
 
 def _describe_part(plan: Plan, prepared: Prepared, where: Fold) -> FoldParts:
-    split = split_fold(plan, prepared.images, where, prepared.banned)
+    split = prepared.split(plan, where)
     groups = prepared.images.groups
     labels = prepared.images.records["label"].to_numpy(dtype=object)
     counts: dict[str, int] = {}

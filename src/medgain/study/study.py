@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,12 +15,12 @@ from medgain.runtime.device import cpu_count
 from medgain.runtime.errors import ConfigError, MedgainError
 from medgain.runtime.progress import log, progress
 from medgain.runtime.records import write_record
-from medgain.study.cells import list_cells
-from medgain.study.dataset import Prepared, prepare
+from medgain.study.dataset import prepare
 from medgain.study.environment import describe_environment, resolve_runtime
 from medgain.study.executors.base import EXECUTORS
 from medgain.study.folder import StudyFolder
 from medgain.study.inference.conclusion import conclude
+from medgain.study.inference.generator_summary import read_assessments
 from medgain.study.plan.loading import load_plan
 from medgain.study.plan.plan import Plan
 from medgain.study.records.stage import PlannedStages
@@ -28,9 +29,10 @@ from medgain.study.results.examples import write_policy_examples
 from medgain.study.results.gather import Results, gather
 from medgain.study.results.panels import write_panels
 from medgain.study.results.prediction_tables import write_prediction_tables
-from medgain.study.stages.assessment import read_assessments
-from medgain.study.stages.base import AssessmentStage, CellStage, GeneratorStage, Outcome, Stage
-from medgain.study.stages.generator import generator_key, generator_stages
+from medgain.study.stages.base import StageContext, StageResult
+from medgain.study.stages.generator import GeneratorStage
+from medgain.study.stages.graph import by_kind, list_stages
+from medgain.study.stages.run import run_stage
 
 
 @dataclass(frozen=True)
@@ -103,14 +105,16 @@ class Study:
             prepared = prepare(self.plan, folder)
             folder.write_plan(self.plan)
             write_policy_examples(self.plan, folder, prepared)
-            run = EXECUTORS.get(executor or ("serial" if workers == 1 else "processes"))
-            rounds = list(self.stages(prepared))
-            keys = self._generator_keys(prepared, rounds)
+            execute = EXECUTORS.get(executor or ("serial" if workers == 1 else "processes"))
+            stages = list_stages(self.plan, prepared)
+            context = StageContext(folder, self.plan, prepared)
+            keys = [one.key(context) for one in stages if isinstance(one, GeneratorStage)]
             write_record(folder.stages_file, PlannedStages(generators=keys))
-            for title, stages in rounds:
-                with progress(title, len(stages)) as advance:
-                    for outcome in run(folder.path, stages, workers, retry_failed):
-                        advance(1, _note(outcome))
+            with progress("stages", len(stages)) as advance:
+                for ended in execute(
+                    stages, partial(run_stage, folder.path, retry_failed), workers
+                ):
+                    advance(1, _note(ended))
             earlier = (before.seconds or 0.0) if before is not None else 0.0
             seconds = earlier + time.perf_counter() - started
             write_record(
@@ -124,11 +128,12 @@ class Study:
             folder = StudyFolder(Path(scratch))
             prepared = prepare(self.plan, folder)
             dataset = folder.read_dataset()
-            rounds = [f"{len(stages)} {title}" for title, stages in self.stages(prepared)]
+            kinds = by_kind(list_stages(self.plan, prepared))
+        counts = [f"{len(stages)} {kind}" for kind, stages in kinds.items()]
         lines = [
             f"{dataset.images:,} images; {dataset.leak_check.statement}",
             f"{len(self.plan.arms)} arms, {len(self.plan.fractions)} fractions: to run are "
-            + ", then ".join(rounds),
+            + ", then ".join(counts),
         ]
         if dataset.test_part is not None:
             lines.append(dataset.test_part.statement)
@@ -153,28 +158,6 @@ class Study:
         write_record(folder.verdict_file, verdict)
         return StudyResult(folder.path, results, verdict)
 
-    def stages(self, prepared: Prepared) -> Iterator[tuple[str, list[Stage]]]:
-        """Yield the rounds of stages: the generators that cells need, the cells, assessments."""
-        cells = list_cells(self.plan)
-        needed: dict[GeneratorStage, None] = {}
-        for cell in cells:
-            needed.update(dict.fromkeys(generator_stages(self.plan, prepared, cell)))
-        if needed:
-            yield "generators", list(needed)
-        yield "cells", [CellStage(cell) for cell in cells]
-        if needed and self.plan.assess:
-            yield "assessments", [AssessmentStage(stage) for stage in needed]
-
-    def _generator_keys(
-        self, prepared: Prepared, rounds: list[tuple[str, list[Stage]]]
-    ) -> list[str]:
-        return [
-            generator_key(self.plan, prepared, stage)
-            for _, stages in rounds
-            for stage in stages
-            if isinstance(stage, GeneratorStage)
-        ]
-
     def workers(self) -> int:
         """Return how many stages `run` has at a time unless it is told."""
         if not self.plan.runtime.device.startswith("cpu"):
@@ -187,11 +170,11 @@ def open_study(path: Path | str) -> Study:
     return Study(StudyFolder(Path(path)).read_plan())
 
 
-def _note(outcome: Outcome) -> str:
-    if outcome.status == "failed":
-        log(f"failed: {outcome.stage.title}: {outcome.cause}")
+def _note(ended: StageResult) -> str:
+    if ended.status == "failed":
+        log(f"failed: {ended.stage.title}: {ended.cause}")
         return "failed, recorded"
-    return "cached" if outcome.status == "cached" else ""
+    return "cached" if ended.status == "cached" else ""
 
 
 @contextmanager

@@ -14,10 +14,8 @@ from medgain.runtime.device import resolve_device
 from medgain.runtime.seeds import SeedTree
 from medgain.study.dataset import Prepared
 from medgain.study.plan.plan import Plan
-from medgain.study.stages.assess_generator import assess_generator, held_out_images
-from medgain.study.stages.assessment import IMAGES
-from medgain.study.stages.base import GeneratorStage
-from medgain.study.stages.generator import training_images
+from medgain.study.stages.assessment import IMAGES, assess_generator, held_out_images
+from medgain.study.stages.generator import GeneratorStage, training_images
 
 _FEW, _MORE = 24, 48  # images drawn
 _SEEN = 200  # training images at most

@@ -15,8 +15,7 @@ from medgain.runtime.device import resolve_device
 from medgain.runtime.seeds import SeedTree
 from medgain.study.dataset import Prepared
 from medgain.study.plan.plan import Plan
-from medgain.study.stages.base import GeneratorStage
-from medgain.study.stages.generator import training_images, validation_images
+from medgain.study.stages.generator import GeneratorStage, training_images, validation_images
 from medgain.study.synthetic.routes import kind_of, settings_for_classes
 
 _UNITS = (8, 4, 2)  # steps: what some generators do in every fourth or eighth is in there

@@ -23,7 +23,7 @@ from medgain.advise.probe.generator import GeneratorRate, measure_generator
 from medgain.advise.probe.task import TaskRate, measure_task
 from medgain.runtime.device import set_threads
 from medgain.runtime.errors import MedgainError
-from medgain.study.cells import list_cells, list_folds, split_fold
+from medgain.study.cells import list_cells, list_folds
 from medgain.study.dataset import load_prepared
 from medgain.study.executors.processes import leave_with_parent
 from medgain.study.folder import StudyFolder
@@ -114,7 +114,7 @@ def measure(folder: Path, seconds: float, asked_at: float | None = None) -> Prob
 
     def opened() -> Any:
         found = load_prepared(study)
-        return found, split_fold(plan, found.images, where, found.banned)
+        return found, found.split(plan, where)
 
     opening, (prepared, split) = clock.seconds(opened)
     share = _TASK_SHARE if plan.generators else 1.0

@@ -5,34 +5,41 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
-from pathlib import Path
+from typing import TypeVar
 
-from medgain.study.executors.base import EXECUTORS
-from medgain.study.stages.base import Outcome, Stage
-from medgain.study.stages.run import run_stage
+from medgain.study.executors.base import EXECUTORS, N, ReadyStages
+
+R = TypeVar("R")
 
 
 @EXECUTORS.register("processes", summary="several stages at a time, each in a process of its own")
-def run_in_processes(
-    path: Path, stages: Iterable[Stage], workers: int, retry_failed: bool
-) -> Iterator[Outcome]:
-    """Run `stages` in `workers` processes; outcomes come as they are finished.
+def run_in_processes(stages: Sequence[N], run: Callable[[N], R], workers: int) -> Iterator[R]:
+    """Run `stages` in `workers` processes; results come as they are finished.
 
     Processes are spawned, not forked: torch's threads don't survive a fork.
     """
+    ready = ReadyStages(stages)
+    running: dict[Future[R], N] = {}
     with ProcessPoolExecutor(
         workers,
         mp_context=get_context("spawn"),
         initializer=leave_with_parent,
         initargs=(os.getpid(),),
     ) as pool:
-        futures = [pool.submit(run_stage, path, stage, retry_failed) for stage in stages]
         try:
-            for future in as_completed(futures):
-                yield future.result()
+            while True:
+                # no more than can run: what is ready later may stand earlier in the list
+                while len(running) < workers and (stage := ready.take()) is not None:
+                    running[pool.submit(run, stage)] = stage
+                if not running:
+                    return
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    ready.ended(running.pop(future))
+                    yield future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

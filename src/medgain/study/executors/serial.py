@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
-from medgain.study.executors.base import EXECUTORS
-from medgain.study.stages.base import Outcome, Stage
-from medgain.study.stages.run import run_stage
+from medgain.study.executors.base import EXECUTORS, N, ReadyStages
+
+R = TypeVar("R")
 
 
 @EXECUTORS.register("serial", summary="one stage after another in this process")
-def run_serially(
-    path: Path, stages: Iterable[Stage], workers: int, retry_failed: bool
-) -> Iterator[Outcome]:
+def run_serially(stages: Sequence[N], run: Callable[[N], R], workers: int) -> Iterator[R]:
     """Run `stages` one after another."""
-    for stage in stages:
-        yield run_stage(path, stage, retry_failed)
+    ready = ReadyStages(stages)
+    while (stage := ready.take()) is not None:
+        yield run(stage)
+        ready.ended(stage)

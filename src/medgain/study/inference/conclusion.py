@@ -10,6 +10,7 @@ import numpy as np
 from medgain.imageset.imageset import Card, positive_class
 from medgain.metrics.base import find_metric
 from medgain.study.inference.comparisons import ArmGain, ArmMean, compare
+from medgain.study.inference.generator_summary import summarise
 from medgain.study.inference.power import detectable_gain, repeats_needed
 from medgain.study.inference.statistics import holm
 from medgain.study.inference.verdict import decide, sentence
@@ -26,7 +27,6 @@ from medgain.study.records.verdict import (
     Verdict,
 )
 from medgain.study.results.gather import Results
-from medgain.study.stages.assess_generator import summarise
 
 
 def conclude(

@@ -11,7 +11,7 @@ from medgain.augment.pictures import before_after
 from medgain.runtime.files import atomic_path
 from medgain.runtime.records import write_record
 from medgain.runtime.seeds import SeedTree
-from medgain.study.cells import list_folds, split_fold
+from medgain.study.cells import list_folds
 from medgain.study.dataset import Prepared
 from medgain.study.folder import StudyFolder
 from medgain.study.plan.plan import Plan
@@ -28,7 +28,7 @@ def write_policy_examples(plan: Plan, folder: StudyFolder, prepared: Prepared) -
         if policy is not None:
             arms.setdefault(json.dumps(policy, sort_keys=True), []).append(name)
     where = list_folds(plan, plan.fractions[0])[0]
-    train = split_fold(plan, prepared.images, where, prepared.banned).train
+    train = prepared.split(plan, where).train
     rng = SeedTree(plan.seed).child("examples").numpy()
     rows = rng.choice(train, min(EXAMPLES, len(train)), replace=False)
     images = np.asarray(prepared.images.images[rows])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import torch
@@ -15,35 +16,63 @@ from medgain.runtime.files import atomic_folder
 from medgain.runtime.records import write_record
 from medgain.runtime.seeds import SeedTree
 from medgain.study.arms import assemble
-from medgain.study.cells import Cell, Split, cell_key, split_fold
+from medgain.study.cells import Cell, Split
 from medgain.study.dataset import Prepared
 from medgain.study.folder import StudyFolder
+from medgain.study.keys import cell_key
 from medgain.study.plan.plan import Arm, Plan
 from medgain.study.records.cell import CellRecord, FailedCell, FinishedCell
 from medgain.study.results.predictions import keep_predictions
-from medgain.study.stages.base import CellStage, Outcome, describe_failure, ended, finished
+from medgain.study.stages.base import Stage, StageContext, describe_failure
+from medgain.study.stages.generator import GeneratorStage
 from medgain.study.synthetic.filtering import FilteredSampler
 from medgain.study.synthetic.sampling import Drawing, open_drawing
 from medgain.tasks.base import FitResult, Task
 
 
-def run_cell(
-    folder: StudyFolder, plan: Plan, prepared: Prepared, stage: CellStage, retry: bool
-) -> Outcome:
-    cell = stage.cell
-    key = cell_key(plan, cell, prepared.key)
+@dataclass(frozen=True)
+class CellStage(Stage):
+    """Train and score one cell, when the generators that it draws from are trained."""
+
+    kind: ClassVar[str] = "cells"
+    cell: Cell
+    generators: tuple[GeneratorStage, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What progress calls it."""
+        return f"cell {self.cell.name}"
+
+    @property
+    def needs(self) -> tuple[Stage, ...]:
+        """The generators that its synthetic images are drawn from."""
+        return self.generators
+
+    def key(self, context: StageContext) -> str:
+        """Return a hash of everything that determines the cell's numbers."""
+        return cell_key(context.plan, self.cell, context.prepared.key)
+
+    def record(self, context: StageContext) -> CellRecord | None:
+        """Return what is in the cell's folder."""
+        there = context.folder.cell_file(self.cell.name).is_file()
+        return context.folder.read_cell(self.cell.name) if there else None
+
+    def run(self, context: StageContext) -> CellRecord:
+        """Train and score the cell."""
+        return _run(context, self)
+
+
+def _run(context: StageContext, stage: CellStage) -> CellRecord:
+    folder, plan, prepared, cell = context.folder, context.plan, context.prepared, stage.cell
     file = folder.cell_file(cell.name)
-    done = finished(folder.read_cell(cell.name) if file.is_file() else None, key, retry)
-    if done is not None:
-        return ended(stage, done, cached=True)
-    split = split_fold(plan, prepared.images, cell.where, prepared.banned)
+    split = prepared.split(plan, cell.where)
     common: dict[str, Any] = {
         "cell": cell.name,
         "arm": cell.arm,
         "fraction": cell.where.fraction,
         "fold": cell.where.fold,
         "repeat": cell.where.repeat,
-        "key": key,
+        "key": stage.key(context),
         "real_images": len(split.train) + len(split.validation),
         "train_images": len(split.train),
         "validation_images": len(split.validation),
@@ -59,7 +88,7 @@ def run_cell(
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
             record = FailedCell(**common, **describe_failure(error))
         write_record(temporary / file.name, record)
-    return ended(stage, record)
+    return record
 
 
 def _fit_and_score(

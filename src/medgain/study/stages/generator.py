@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,9 +18,9 @@ from medgain.runtime.files import atomic_path
 from medgain.runtime.records import write_record
 from medgain.runtime.version import __version__
 from medgain.study.arms import count_per_class, wanted_counts
-from medgain.study.cells import Cell, digest, split_fold
+from medgain.study.cells import Cell, Fold
 from medgain.study.dataset import Prepared
-from medgain.study.folder import StudyFolder
+from medgain.study.keys import digest, images_key
 from medgain.study.plan.plan import Plan
 from medgain.study.records.generator import (
     FailedGenerator,
@@ -27,16 +28,43 @@ from medgain.study.records.generator import (
     GeneratorRecord,
     Translation,
 )
-from medgain.study.stages.base import (
-    GeneratorStage,
-    Outcome,
-    describe_failure,
-    ended,
-    finished,
-)
+from medgain.study.stages.base import Stage, StageContext, describe_failure
 from medgain.study.synthetic.routes import kind_of, making, routes_used, settings_for_classes
 
 SHEET_IMAGES = 32
+
+
+@dataclass(frozen=True)
+class GeneratorStage(Stage):
+    """Train the plan's generator `name` on one fold's training images of one class.
+
+    Generators that know several classes learn `classes` at once; `label` is their names, then.
+    """
+
+    kind: ClassVar[str] = "generators"
+    name: str
+    label: str
+    where: Fold
+    classes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What progress calls it."""
+        return f"generator {self.name} ({self.label}, fraction {self.where.fraction:g})"
+
+    def key(self, context: StageContext) -> str:
+        """Return a hash of everything that determines the trained generator."""
+        return generator_key(context.plan, context.prepared, self)
+
+    def record(self, context: StageContext) -> GeneratorRecord | None:
+        """Return the record of this generator."""
+        key = self.key(context)
+        there = context.folder.generator_file(key).is_file()
+        return context.folder.read_generator(key) if there else None
+
+    def run(self, context: StageContext) -> GeneratorRecord:
+        """Train the generator."""
+        return _train(context, self)
 
 
 def generator_key(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> str:
@@ -46,14 +74,17 @@ def generator_key(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> str:
     looked at and nothing follows from it. A cell's key needs neither: it holds the data and
     the seeds that both parts follow from.
     """
+    masks = kind_of(plan, stage.name).makes_masks
     chosen: dict[str, Any] = {}
     if _config(plan, prepared, stage).needs_validation:
-        chosen = {"validation": validation_images(plan, prepared, stage).fingerprint()}
+        rows = _rows(prepared, stage, prepared.split(plan, stage.where).validation)
+        chosen = {"validation": images_key(prepared.images, rows, masks=masks)}
     if stage.classes:
         told = settings_for_classes(plan, stage.name, stage.classes, prepared.images)
         chosen |= {"classes": told}
+    rows = _rows(prepared, stage, prepared.split(plan, stage.where).train)
     return digest(
-        real=training_images(plan, prepared, stage).fingerprint(),
+        real=images_key(prepared.images, rows, masks=masks),
         model=plan.generators[stage.name].model or stage.name,
         spec=plan.generators[stage.name].model_dump(exclude={"model"}),
         seed=_generator_seed(plan, stage),
@@ -68,8 +99,7 @@ def generator_stages(plan: Plan, prepared: Prepared, cell: Cell) -> list[Generat
     spec, made = plan.recipe(cell.arm).synthetic, making(plan, cell.arm, prepared.images)
     if spec is None or made is None:
         return []
-    split = split_fold(plan, prepared.images, cell.where, prepared.banned)
-    real = count_per_class(prepared.images.take(split.train))
+    real = count_per_class(prepared.images, prepared.split(plan, cell.where).train)
     wanted = wanted_counts(spec, {label: real[label] for label in made.makes})
     labels = [label for label, count in wanted.items() if count > 0]
     if not made.learned:
@@ -82,19 +112,22 @@ def generator_stages(plan: Plan, prepared: Prepared, cell: Cell) -> list[Generat
 
 def training_images(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> ImageSet:
     """Return the images that the generator may see: its classes in its fold's training part."""
-    split = split_fold(plan, prepared.images, stage.where, prepared.banned)
-    return _of_stage(plan, prepared, stage, split.train)
+    return _images(plan, prepared, stage, prepared.split(plan, stage.where).train)
 
 
 def validation_images(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> ImageSet:
     """Return the images that its training is followed by: the fold's validation part of them."""
-    split = split_fold(plan, prepared.images, stage.where, prepared.banned)
-    return _of_stage(plan, prepared, stage, split.validation)
+    return _images(plan, prepared, stage, prepared.split(plan, stage.where).validation)
 
 
-def _of_stage(plan: Plan, prepared: Prepared, stage: GeneratorStage, rows: np.ndarray) -> ImageSet:
+def _rows(prepared: Prepared, stage: GeneratorStage, rows: np.ndarray) -> np.ndarray:
+    """Return those of `rows` whose images are of the classes that the stage learns."""
     labels = prepared.images.records["label"].to_numpy(dtype=object)
-    part = prepared.images.take(rows[np.isin(labels[rows], stage.classes or (stage.label,))])
+    return rows[np.isin(labels[rows], stage.classes or (stage.label,))]
+
+
+def _images(plan: Plan, prepared: Prepared, stage: GeneratorStage, rows: np.ndarray) -> ImageSet:
+    part = prepared.images.take(_rows(prepared, stage, rows))
     return part if kind_of(plan, stage.name).makes_masks else part.without_masks()
 
 
@@ -121,15 +154,11 @@ def _followed_by(plan: Plan, prepared: Prepared, stage: GeneratorStage) -> Image
     return None
 
 
-def train_generator(
-    folder: StudyFolder, plan: Plan, prepared: Prepared, stage: GeneratorStage, retry: bool
-) -> Outcome:
-    """Train the stage's generator, unless its folder shows that it is finished."""
-    key = generator_key(plan, prepared, stage)
+def _train(context: StageContext, stage: GeneratorStage) -> GeneratorRecord:
+    """Train the stage's generator, write it with its record, and return the record."""
+    folder, plan, prepared = context.folder, context.plan, context.prepared
+    key = stage.key(context)
     file = folder.generator_file(key)
-    done = finished(folder.read_generator(key) if file.is_file() else None, key, retry)
-    if done is not None:
-        return ended(stage, done, cached=True)
     spec = plan.generators[stage.name]
     generator = kind_of(plan, stage.name)(_config(plan, prepared, stage))
     real = training_images(plan, prepared, stage)
@@ -148,7 +177,7 @@ def train_generator(
         "config": generator.config.model_dump(),
         "budget": spec.budget,
     }
-    context = FitContext(
+    fit = FitContext(
         seed=_generator_seed(plan, stage),
         folder=file.parent,
         device=resolve_device(plan.runtime.device),
@@ -156,20 +185,20 @@ def train_generator(
         quiet=True,
         validation=followed_by,
     )
-    if retry and file.is_file():
+    if file.is_file():  # it failed and is tried again: from the beginning
         shutil.rmtree(file.parent)
     started = time.perf_counter()
     record: GeneratorRecord
     try:
-        report = generator.fit(real, spec.budget, context)
+        report = generator.fit(real, spec.budget, fit)
         generator.save(file.parent)
-        shown = _write_sheet(folder.sheet_file(key), plan, stage, real, generator, context.seed)
+        shown = _write_sheet(folder.sheet_file(key), plan, stage, real, generator, fit.seed)
         record = FinishedGenerator(**common, **vars(report), translates=shown)
     except Exception as error:
         seconds = time.perf_counter() - started
         record = FailedGenerator(**common, **describe_failure(error), seconds=seconds)
     write_record(file, record)
-    return ended(stage, record)
+    return record
 
 
 def _write_sheet(
