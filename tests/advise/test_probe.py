@@ -78,7 +78,7 @@ def test_a_probe_measures_everything_that_a_study_does_on_the_training_part(
     assessed = probe.assessments["dcgan"].seconds(100)
     assert 0 < assessed < 600
     plan = trial.study.plan
-    cost = estimate_cost(plan, trial.prepared, trial.rounds(), probe, workers=1)
+    cost = estimate_cost(plan, trial.prepared, trial.stages(), probe, workers=1)
     each = cost.seconds_each
     assert all(seconds > 0 for seconds in each.values())
     assert cost.seconds == pytest.approx(
@@ -98,7 +98,7 @@ def test_masks_are_probed_too_on_training_pairs(tmp_path, test_part_is_not_read)
     trial = try_plan(replace(largest, kimg=0.1), tmp_path / "study", "cpu")
     probe = run_probe(trial.folder.path, 0.1, workers=1)
     assert set(probe.generators) == {"pix2pix"} and probe.task.score > 0
-    cost = estimate_cost(trial.study.plan, trial.prepared, trial.rounds(), probe, workers=2)
+    cost = estimate_cost(trial.study.plan, trial.prepared, trial.stages(), probe, workers=2)
     # a segmenter judges the pairs, trained as long as a cell's
     steps = probe.task.step * trial.study.plan.make_task().config.steps
     assert cost.seconds_each["assessments"] > steps
@@ -108,15 +108,15 @@ def test_as_many_processes_measure_side_by_side_as_would_work(trial):
     probe = run_probe(trial.folder.path, 0.1, workers=2)
     assert probe.processes == 2 and probe.start_seconds > 0 and probe.failed == {}
     assert probe.task.step > 0 and set(probe.generators) == {"dcgan"}
-    cost = estimate_cost(trial.study.plan, trial.prepared, trial.rounds(), probe, workers=2)
+    cost = estimate_cost(trial.study.plan, trial.prepared, trial.stages(), probe, workers=2)
     assert cost.seconds >= len(cost.stages) * probe.start_seconds / probe.busy
 
 
 def test_stages_are_the_plan_s_and_time_is_shared_by_workers(trial):
-    plan, rounds = trial.study.plan, trial.rounds()
-    one = estimate_cost(plan, trial.prepared, rounds, RATES, workers=1)
-    two = estimate_cost(plan, trial.prepared, rounds, RATES, workers=2)
-    assert one.stages == count_cost(rounds, 1).stages == two.stages
+    plan, stages = trial.study.plan, trial.stages()
+    one = estimate_cost(plan, trial.prepared, stages, RATES, workers=1)
+    two = estimate_cost(plan, trial.prepared, stages, RATES, workers=2)
+    assert one.stages == count_cost(stages, 1).stages == two.stages
     assert one.seconds_each["cells"] == pytest.approx(0.1 * 600)
     kimg = trial.suggestion.kimg
     assert one.seconds_each["generators"] == pytest.approx(kimg)
@@ -146,7 +146,7 @@ def test_smaller_studies_cost_less_and_less_and_all_of_them_load(trial):
     sizes = list(smaller_studies(trial.suggestion))
     seconds = [
         estimate_cost(
-            make_study(size, trial.study).plan, trial.prepared, trial.rounds(size), RATES, 1
+            make_study(size, trial.study).plan, trial.prepared, trial.stages(size), RATES, 1
         ).seconds
         for size in sizes
     ]
@@ -162,7 +162,7 @@ def test_a_generator_that_cannot_be_measured_is_named(trial, monkeypatch):
     monkeypatch.setattr("medgain.advise.probe.run.measure_generator", fails)
     probe = run_probe(trial.folder.path, 0.1, workers=1)
     assert probe.failed == {"dcgan": "it diverged"} and probe.generators == {}
-    cost = estimate_cost(trial.study.plan, trial.prepared, trial.rounds(), probe, workers=1)
+    cost = estimate_cost(trial.study.plan, trial.prepared, trial.stages(), probe, workers=1)
     assert cost.seconds > 0 and np.isfinite(cost.seconds)
 
 

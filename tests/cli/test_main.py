@@ -143,7 +143,7 @@ def test_a_study_from_plan_to_report(run, small_plan, tmp_path):
     assert code == 0
     assert "oversample" in out
     assert f"Report: {out_folder / 'report.html'}" in out
-    assert "cells: 6/6" in err
+    assert "stages: 6/6" in err
     page = (out_folder / "report.html").read_text()
     assert "oversample" in page
     assert len(page) < 5_000_000

@@ -381,6 +381,7 @@ def test_generators_are_scored_and_audited_against_images_they_did_not_see(
     from medgain.study.stages import assessment as assessment_stage
     from medgain.study.stages.base import AssessmentStage
     from medgain.study.stages.generator import training_images
+    from medgain.study.stages.graph import by_kind, list_stages
 
     monkeypatch.setattr(assessment_stage, "IMAGES", 100)
     chests = {"phantom": "chest", "count": 400, "size_px": 32}
@@ -394,7 +395,7 @@ def test_generators_are_scored_and_audited_against_images_they_did_not_see(
     study = Study.load(plan)
     result = study.run(tmp_path / "out", workers=1)
     prepared = load_prepared(StudyFolder(tmp_path / "out"))
-    stages = dict(study.stages(prepared))["assessments"]
+    stages = by_kind(list_stages(study.plan, prepared))["assessments"]
     assert len(stages) == 4
     for stage in stages:
         assert isinstance(stage, AssessmentStage)

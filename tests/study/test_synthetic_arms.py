@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,19 @@ from medgain.runtime.errors import ConfigError, DataError, MedgainError
 from medgain.runtime.files import read_json
 from medgain.runtime.seeds import SeedTree
 from medgain.study import load_plan, open_study
-from medgain.study.cells import digest, list_cells, split_fold
+from medgain.study.cells import list_cells, split_fold
 from medgain.study.dataset import load_prepared, prepare
 from medgain.study.folder import StudyFolder
 from medgain.study.plan.plan import Arm
 from medgain.study.plan.synthetic import Filter
+from medgain.study.stages.base import StageContext
 from medgain.study.stages.generator import (
     generator_key,
     generator_stages,
     training_images,
     validation_images,
 )
+from medgain.study.stages.graph import list_stages
 from medgain.study.synthetic.filtering import FilteredSampler
 from medgain.study.synthetic.judges import AgreementJudge, RealismJudge, fit_softmax
 from medgain.study.synthetic.routes import making, settings_for_classes
@@ -458,23 +461,50 @@ def test_validation_images_are_in_a_generators_key_only_where_they_choose(plan, 
     loaded = Study.load(plan).plan
     prepared = prepare(loaded, StudyFolder(tmp_path / "out"))
     cells = {cell.arm: cell for cell in list_cells(loaded) if cell.where.fraction == 1}
-    for name, chosen in (("dcgan", {}), ("best", {"validation": None})):
+    for name, chooses in (("dcgan", False), ("best", True)):
         stage = generator_stages(loaded, prepared, cells[name])[0]
-        if chosen:
-            held = validation_images(loaded, prepared, stage)
-            chosen = {"validation": held.fingerprint()}
-        from medgain.runtime.version import __version__
+        before = generator_key(loaded, prepared, stage)
+        for changed, counts in (
+            (training_images(loaded, prepared, stage), True),
+            (validation_images(loaded, prepared, stage), chooses),
+        ):
+            records = prepared.images.records.copy()
+            first = records["image_id"] == changed.records["image_id"].iloc[0]
+            records.loc[first, "sha256"] = "another image"
+            images = ImageSet(prepared.images.images, records, prepared.images.card)
+            other = replace(prepared, images=images)
+            assert (generator_key(loaded, other, stage) != before) == counts
 
-        expected = digest(
-            real=training_images(loaded, prepared, stage).fingerprint(),
-            model="dcgan",
-            spec=loaded.generators[name].model_dump(exclude={"model"}),
-            seed=stage.where.seeds(loaded).child("generator", name, stage.label).integer(),
-            runtime=loaded.runtime.model_dump(),
-            version=__version__,
-            **chosen,
-        )
-        assert generator_key(loaded, prepared, stage) == expected
+
+def test_keys_read_no_pixels(plan, tmp_path, monkeypatch):
+    plan |= {"assess": True}
+    loaded = Study.load(plan).plan
+    folder = StudyFolder(tmp_path / "out")
+    context = StageContext(folder, loaded, prepare(loaded, folder))
+    monkeypatch.setattr(ImageSet, "take", None)
+    stages = list_stages(loaded, context.prepared)
+    assert {stage.kind for stage in stages} == {"generators", "cells", "assessments"}
+    keys = [stage.key(context) for stage in stages]
+    assert len(set(keys)) == len(stages)
+
+
+def test_a_fold_is_divided_once(plan, tmp_path, monkeypatch):
+    from medgain.study import dataset
+
+    loaded = Study.load(plan).plan
+    divided = []
+
+    def split(plan, images, where, banned):
+        divided.append(where)
+        return split_fold(plan, images, where, banned)
+
+    monkeypatch.setattr(dataset, "split_fold", split)
+    folder = StudyFolder(tmp_path / "out")
+    prepared = prepare(loaded, folder)
+    context = StageContext(folder, loaded, prepared)
+    for stage in list_stages(loaded, prepared):
+        stage.key(context)
+    assert sorted(divided) == sorted({cell.where for cell in list_cells(loaded)})
 
 
 # --- filters ---------------------------------------------------------------------------------
