@@ -11,9 +11,10 @@ from medgain.imageset.imageset import Card, ImageSet, Study
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.files import read_json
 from medgain.study import load_plan
-from medgain.study.cells import Cell, Fold, cell_key, list_cells, list_folds, split_fold
+from medgain.study.cells import Cell, Fold, list_cells, list_folds, split_fold
 from medgain.study.dataset import prepare
 from medgain.study.folder import StudyFolder
+from medgain.study.keys import cell_key
 from toys import draw
 
 

@@ -8,7 +8,8 @@ import yaml
 
 from medgain.runtime.errors import ConfigError
 from medgain.study import load_plan
-from medgain.study.cells import Cell, Fold, cell_key, list_cells
+from medgain.study.cells import Cell, Fold, list_cells
+from medgain.study.keys import cell_key
 from medgain.study.plan.plan import Plan
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))

@@ -11,7 +11,7 @@ from medgain.study import load_plan
 from medgain.study.cells import list_folds, split_fold
 from medgain.study.dataset import load_prepared, prepare
 from medgain.study.folder import StudyFolder
-from medgain.study.stages.base import GeneratorStage
+from medgain.study.stages.generator import GeneratorStage
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "pneumonia-dcgan.yaml"
 

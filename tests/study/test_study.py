@@ -374,12 +374,10 @@ def test_a_finished_study_can_be_opened_and_concluded_again(finished):
 def test_generators_are_scored_and_audited_against_images_they_did_not_see(
     plan, tmp_path, monkeypatch
 ):
-    from medgain.study.stages.assess_generator import held_out_images
-
     from medgain.study.dataset import load_prepared
     from medgain.study.folder import StudyFolder
     from medgain.study.stages import assessment as assessment_stage
-    from medgain.study.stages.base import AssessmentStage
+    from medgain.study.stages.assessment import AssessmentStage, held_out_images
     from medgain.study.stages.generator import training_images
     from medgain.study.stages.graph import by_kind, list_stages
 

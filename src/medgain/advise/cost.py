@@ -96,8 +96,10 @@ class _Estimate:
             work = self._cell(stage.cell)
         elif isinstance(stage, GeneratorStage):
             work = self._generator(stage)
-        else:
+        elif isinstance(stage, AssessmentStage):
             work = self._assessment(stage)
+        else:
+            raise TypeError(f"no estimate of {stage.title}")
         return self.probe.open_seconds + work
 
     def _cell(self, cell: Cell) -> float:
