@@ -26,9 +26,10 @@ from scipy import special  # noqa: E402
 from medgain.runtime.files import write_text  # noqa: E402
 from medgain.runtime.progress import progress  # noqa: E402
 from medgain.runtime.seeds import SeedTree  # noqa: E402
-from medgain.study.inference.simulation import OfficialSetting, Tally, simulate_official  # noqa: E402
-from medgain.study.inference.simulation_folds import FoldSetting, simulate_folds  # noqa: E402
-from medgain.study.inference.statistics import MixedStudent  # noqa: E402
+from medgain.study.inference.interval import MixedStudent  # noqa: E402
+from medgain.study.inference.simulation.cross_validation import FoldSetting, simulate_folds  # noqa: E402
+from medgain.study.inference.simulation.official import OfficialSetting, simulate_official  # noqa: E402
+from medgain.study.inference.simulation.tally import Tally  # noqa: E402
 
 OUT = Path(__file__).parents[1] / "docs" / "explanation" / "statistics-table.md"
 REPEATS = (1, 3, 5, 10, 15)

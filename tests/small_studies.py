@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from medgain.metrics.base import find_metric
-from medgain.study.inference.statistics import GainEstimate
+from medgain.study.inference.interval import GainEstimate
 from medgain.study.inference.verdict import sentence
 
 

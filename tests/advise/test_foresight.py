@@ -7,7 +7,12 @@ import pytest
 
 from medgain.advise.forecast import LITTLE, foresee_folds, foresee_masks, foresee_official
 from medgain.study.inference.power import detectable_gain
-from medgain.study.inference.simulation import ScoredPart, folds_study, official_study, usual_part
+from medgain.study.inference.simulation.official import (
+    ScoredPart,
+    folds_study,
+    official_study,
+    usual_part,
+)
 
 
 def part(groups: int, each: int = 2) -> ScoredPart:
@@ -35,7 +40,7 @@ def test_chance_of_finding_the_detectable_gain_is_about_four_in_five():
     from dataclasses import replace
 
     from medgain.advise.forecast import _separation
-    from medgain.study.inference.statistics import gain_interval
+    from medgain.study.inference.interval import gain_interval
 
     scored, auroc = part(200), 0.85
     wanted = foresee_official(scored, [5], 1, auroc=auroc).low[0]
@@ -72,7 +77,7 @@ def test_folds_hold_whole_groups_and_both_classes():
     scored = usual_part()
     gains = folds_study(LITTLE, scored, 5, 2, np.random.default_rng(0))
     assert gains.shape == (10,) and np.isfinite(gains).all() and abs(gains.mean()) < 0.05
-    from medgain.study.inference.simulation import _draw_folds
+    from medgain.study.inference.simulation.official import _draw_folds
 
     fold = _draw_folds(scored, 5, np.random.default_rng(0))
     for group in range(scored.groups):

@@ -32,7 +32,8 @@ from medgain.report.score.page import write_score_page
 from medgain.runtime.registry import Registry
 from medgain.runtime.seeds import SeedTree
 from medgain.runtime.text import figure
-from medgain.study.inference.statistics import bootstrap_groups, gain_interval
+from medgain.study.inference.bootstrap import bootstrap_groups
+from medgain.study.inference.interval import gain_interval
 from medgain.study.study import StudyResult
 from toys import draw, toy_plan
 

@@ -11,7 +11,9 @@ from statsmodels.stats.multitest import multipletests
 
 from medgain.metrics import auroc
 from medgain.runtime.errors import DataError
-from medgain.study.inference.statistics import MixedStudent, bootstrap_groups, gain_interval, holm
+from medgain.study.inference.bootstrap import bootstrap_groups
+from medgain.study.inference.holm import holm
+from medgain.study.inference.interval import MixedStudent, gain_interval
 
 GAINS = np.array([0.01, 0.03, 0.02, -0.01, 0.02])
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.power import TTestPower
 
+from medgain.study.inference.interval import gain_interval
 from medgain.study.inference.power import detectable_gain, repeats_needed
-from medgain.study.inference.statistics import gain_interval
 
 
 @given(st.floats(1.5, 60), st.floats(1e-4, 1))

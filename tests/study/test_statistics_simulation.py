@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medgain.study.inference.simulation import OfficialSetting, simulate_official
-from medgain.study.inference.simulation_folds import FoldSetting, simulate_folds
+from medgain.study.inference.simulation.cross_validation import FoldSetting, simulate_folds
+from medgain.study.inference.simulation.official import OfficialSetting, simulate_official
 
 STUDIES = 150
 # at a true rate of 5 % more than 11 % of 150 studies come once in 1,500 runs

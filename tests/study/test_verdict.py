@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medgain.metrics.base import find_metric
-from medgain.study.inference.statistics import GainEstimate, gain_interval
+from medgain.study.inference.interval import GainEstimate, gain_interval
 from medgain.study.inference.verdict import decide, sentence
 
 

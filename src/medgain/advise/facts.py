@@ -14,7 +14,7 @@ import numpy as np
 from medgain.imageset.imageset import Card, ImageSet, positive_class
 from medgain.imageset.parts import TEST, has_official_split
 from medgain.runtime.errors import ConfigError, DataError
-from medgain.study.inference.simulation import ScoredPart
+from medgain.study.inference.simulation.official import ScoredPart
 
 # words by which a card, its classes or its mask classes tell what the images show
 _WORDS = {

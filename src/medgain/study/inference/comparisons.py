@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 
 from medgain.metrics.base import Metric, find_metric
 from medgain.runtime.seeds import SeedTree
+from medgain.study.inference.cell_table import CellTable, FloatArray
 from medgain.study.inference.exchange import ExchangeRate, exchange_rate
-from medgain.study.inference.statistics import GainEstimate, gain_interval
-from medgain.study.inference.tables import CellTable, FloatArray
+from medgain.study.inference.interval import GainEstimate, gain_interval
 from medgain.study.plan.plan import CrossValidation, Plan
 from medgain.study.records.dataset import DatasetRecord
 from medgain.study.records.verdict import Cost

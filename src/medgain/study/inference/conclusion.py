@@ -11,8 +11,8 @@ from medgain.imageset.imageset import Card, positive_class
 from medgain.metrics.base import find_metric
 from medgain.study.inference.comparisons import ArmGain, ArmMean, compare
 from medgain.study.inference.generator_summary import summarise
+from medgain.study.inference.holm import holm
 from medgain.study.inference.power import detectable_gain, repeats_needed
-from medgain.study.inference.statistics import holm
 from medgain.study.inference.verdict import decide, sentence
 from medgain.study.plan.plan import Plan
 from medgain.study.records.assessment import Assessments

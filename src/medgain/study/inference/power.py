@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from medgain.runtime.text import amount, count, decimals, plural
-from medgain.study.inference.statistics import GainEstimate, MixedStudent
+from medgain.study.inference.interval import GainEstimate, MixedStudent
 
 POWER = 0.8
 _MAX_REPEATS = 10_000

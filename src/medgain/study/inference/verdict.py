@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medgain.metrics.base import Metric
 from medgain.runtime.text import amount, gain, interval, magnitude, p_relation, percent, plural
-from medgain.study.inference.statistics import GainEstimate
+from medgain.study.inference.interval import GainEstimate
 from medgain.study.records.verdict import Finding
 
 MARGIN = 0.01

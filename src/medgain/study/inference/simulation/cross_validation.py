@@ -1,4 +1,4 @@
-"""Simulated cross-validated studies with a known truth, to check `study.statistics`.
+"""Simulated cross-validated studies with a known truth, to check `inference.interval`.
 
 Linear discriminants are trained on the folds of a fresh data set per study, so that the
 dependence between folds, and between repeats of the folds, is the real one.
@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from medgain.study.inference.simulation import FloatArray, Tally, Tick, tally
-from medgain.study.inference.statistics import gain_interval
+from medgain.study.inference.interval import gain_interval
+from medgain.study.inference.simulation.official import FloatArray, Tick
+from medgain.study.inference.simulation.tally import Tally, tally
 
 
 @dataclass(frozen=True)

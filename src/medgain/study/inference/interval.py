@@ -1,4 +1,4 @@
-"""The gain of an arm over its reference: estimate, interval and test, and Holm's correction.
+"""The gain of an arm over its reference: estimate, interval and test.
 
 Notation: g_j, j = 1 … J, are the paired gains of the cells and s² is their variance.
 
@@ -29,7 +29,6 @@ finds next to nothing at J = 3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -79,22 +78,6 @@ class GainEstimate:
     protocol: Protocol = "official"
     level: float = 0.95
     reason: str = ""
-
-
-def bootstrap_groups(groups: ArrayLike, count: int, rng: np.random.Generator) -> FloatArray:
-    """Return (count, N) weights: how often each image is in each resample of whole groups.
-
-    Args:
-        groups: (N,) group of each image (any type that can be compared).
-        count: number of resamples, each of as many groups as there are.
-        rng: source of randomness.
-    """
-    names, member = np.unique(np.asarray(groups), return_inverse=True)
-    total = len(names)
-    drawn = rng.integers(total, size=(count, total)) if total else np.zeros((count, 0), int)
-    flat = drawn + total * np.arange(count)[:, None]
-    times = np.bincount(flat.ravel(), minlength=count * total).reshape(count, total)
-    return times.astype(np.float64)[:, member.reshape(-1)]
 
 
 def gain_interval(
@@ -223,21 +206,6 @@ class MixedStudent:
             value = float(special.stdtrit(middle, 1 - alpha / 2))
             low, high = (middle, high) if value > wanted else (low, middle)
         return (low + high) / 2
-
-
-def holm(p_values: Sequence[float] | FloatArray) -> FloatArray:
-    """Return p-values adjusted for the number of comparisons (Holm 1979, Scand. J. Statist. 6).
-
-    NaN (a comparison that could not be tested, hence never a finding) stays NaN and isn't
-    counted.
-    """
-    values = np.asarray(p_values, np.float64)
-    adjusted = np.full(values.shape, np.nan)
-    tested = np.flatnonzero(np.isfinite(values))
-    order = tested[np.argsort(values[tested], kind="stable")]
-    steps = values[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if len(order) else steps
-    return adjusted
 
 
 def _shared_official(variance: float, boot: FloatArray) -> float:

@@ -1,4 +1,4 @@
-"""Simulated studies on an official test set, with a known truth, to check `study.statistics`.
+"""Simulated studies on an official test set, with a known truth, to check `inference.interval`.
 
 Models score a shared, grouped test set. Images are hard or easy for all models, for all models
 of an arm, or for one model only; trainings differ in how well they separate the classes.
@@ -14,39 +14,14 @@ from numpy.typing import NDArray
 from scipy import special
 
 from medgain.metrics import accuracy, auroc
-from medgain.study.inference.statistics import GainEstimate, bootstrap_groups, gain_interval
-from medgain.study.inference.verdict import decide
+from medgain.study.inference.bootstrap import bootstrap_groups
+from medgain.study.inference.interval import GainEstimate, gain_interval
+from medgain.study.inference.simulation.tally import Tally, tally
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Tick = Callable[[int], None]
 _Z = float(special.ndtri(0.975))
-
-
-@dataclass(frozen=True)
-class Tally:
-    """Rates over the simulated studies of one setting.
-
-    Attributes:
-        repeats: J, cells per study.
-        found: share of studies whose verdict is "helps" or "hurts" (false ones, if no effect).
-        covered: share of intervals that hold the true gain.
-        width: mean width of the interval, in the metric's unit.
-        found_t: share found by a plain paired t test over the cells.
-        found_bootstrap: share found by a bootstrap of the test set for given models; NaN for
-            cross-validation.
-        truth: the true gain.
-        studies: number of studies.
-    """
-
-    repeats: int
-    found: float
-    covered: float
-    width: float
-    found_t: float
-    found_bootstrap: float
-    truth: float
-    studies: int
 
 
 @dataclass(frozen=True)
@@ -138,31 +113,6 @@ def simulate_official(
     ]
 
 
-def tally(
-    repeats: int, estimates: list[GainEstimate], truth: float, found_bootstrap: float
-) -> Tally:
-    """Return the rates of one setting; NaN for what a single cell (J = 1) cannot give."""
-    lows = np.array([estimate.ci_low for estimate in estimates])
-    highs = np.array([estimate.ci_high for estimate in estimates])
-    verdicts = [decide(estimate, estimate.p_value) for estimate in estimates]
-    means = np.array([estimate.gain for estimate in estimates])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cells = np.array([estimate.cell_variance for estimate in estimates])
-        plain = np.abs(means) / np.sqrt(cells / repeats)
-    critical = float(special.stdtrit(max(1, repeats - 1), 0.975))
-    one = repeats < 2
-    return Tally(
-        repeats=repeats,
-        found=float("nan") if one else float(np.isin(verdicts, ("helps", "hurts")).mean()),
-        covered=float("nan") if one else float(((lows <= truth) & (truth <= highs)).mean()),
-        width=float("nan") if one else float(np.nanmean(highs - lows)),
-        found_t=float("nan") if one else float((plain > critical).mean()),
-        found_bootstrap=found_bootstrap,
-        truth=truth,
-        studies=len(estimates),
-    )
-
-
 def official_study(
     setting: OfficialSetting,
     part: ScoredPart,
@@ -195,8 +145,8 @@ def folds_study(
     """Return the gains (folds · repeats,) of a cross-validated study whose trainings are new draws.
 
     Images keep their difficulty from repeat to repeat, as patients do. What the folds share by
-    training on common images is not simulated (`simulation_folds` does that): the spread of the
-    gains is what this is for.
+    training on common images is not simulated (`simulation.cross_validation` does that): the
+    spread of the gains is what this is for.
     """
     shared = _difficulty(setting, part, rng)
     metric = {"auroc": auroc, "accuracy": accuracy}[setting.metric]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from medgain.imageset.imageset import Card
 from medgain.runtime.seeds import SeedTree
-from medgain.study.inference.statistics import bootstrap_groups
+from medgain.study.inference.bootstrap import bootstrap_groups
 from medgain.study.plan.plan import Plan
 from medgain.study.results.gather import Results
 
