@@ -21,7 +21,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +211,7 @@ def agreement_with_keras(images: np.ndarray) -> float | None:
             "zoom_y": zoom_y,
         }
         params = Parameters.identity(1, (image.shape[0], image.shape[1]))
-        params = replace(params, **{k: torch.tensor([v]) for k, v in values.items()})
+        params = params.changed({k: torch.tensor([v]) for k, v in values.items()})
         mine = policy.apply(image[None, None].astype(np.float64), params, value_range=(0, 255))
         worst = max(worst, float(np.abs(mine[0, 0] - theirs[..., 0]).max()))
     return worst

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from medgain.augment import Policy, PolicyConfig, resolve_policy
-from medgain.augment.config import RULES, parse_config
+from medgain.augment.config import parse_config
 from medgain.runtime.errors import ConfigError
 
 
@@ -31,7 +31,7 @@ def test_default_config_does_nothing() -> None:
     config = PolicyConfig()
     assert not config.has_geometry
     assert not config.has_intensity
-    assert not any(config.active(name) for name in RULES)
+    assert not any(config.active(name) for name in config.steps())
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -20,7 +18,7 @@ def images(channels: int = 1) -> torch.Tensor:
 
 def applied(batch: torch.Tensor, config: dict[str, float | bool], **values: float) -> torch.Tensor:
     changed = {name: torch.full((2,), value) for name, value in values.items()}
-    params = replace(Parameters.identity(2, SIZE), **changed)  # type: ignore[arg-type]
+    params = Parameters.identity(2, SIZE).changed(changed)
     return Policy(PolicyConfig(**config)).apply(batch, params)  # type: ignore[arg-type]
 
 

@@ -1,38 +1,63 @@
-"""Where each output pixel samples its input: one matrix per image, plus an elastic field."""
+"""Where each output pixel samples its input: one matrix per image, plus a displacement."""
 
 from __future__ import annotations
 
 import torch
 
 from medgain.augment.parameters import Parameters
+from medgain.augment.step import Affine
 
 
 def sampling_matrix(params: Parameters) -> torch.Tensor:
     """Return the matrices (n, 2, 3), float64, that map output to input pixels (x, y).
 
     Pixel centres have whole coordinates. As in Keras' `apply_affine_transform`, an output
-    position o about the image's centre c samples the input at c + R·T·S·Z·F·(o − c) with
-    rotation R, shift T, shear S = [[1, −sin s], [0, cos s]], zoom Z and flips F. So the
-    content is rotated first, then shifted, sheared, zoomed and mirrored.
+    position o about the image's centre c samples the input at c + R·T·S·Z·(o − c) with
+    rotation R, shift T, shear S = [[1, −sin s], [0, cos s]] and zoom Z, of which a negative
+    factor mirrors. So the content is rotated first, then shifted, sheared, zoomed and mirrored.
     """
     height, width = params.size
-    rotation = torch.deg2rad(params.rotation_deg.double())
-    sheared = rotation + torch.deg2rad(params.shear_deg.double())
+    place = _affine(params)
+    rotation = torch.deg2rad(place.turn_deg)
+    sheared = rotation + torch.deg2rad(place.shear_deg)
     cos, sin = rotation.cos(), rotation.sin()
-    column_x = params.zoom_x.double() * (1.0 - 2.0 * params.flip_horizontal.double())
-    column_y = params.zoom_y.double() * (1.0 - 2.0 * params.flip_vertical.double())
-    shift_x, shift_y = params.shift_x_px.double(), params.shift_y_px.double()
     # R·S = [[cos r, −sin(r + s)], [sin r, cos(r + s)]]; content that moves right samples left
-    xx, xy = cos * column_x, -sheared.sin() * column_y
-    yx, yy = sin * column_x, sheared.cos() * column_y
+    xx, xy = cos * place.zoom_x, -sheared.sin() * place.zoom_y
+    yx, yy = sin * place.zoom_x, sheared.cos() * place.zoom_y
     centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
-    x0 = centre_x - xx * centre_x - xy * centre_y - cos * shift_x + sin * shift_y
-    y0 = centre_y - yx * centre_x - yy * centre_y - sin * shift_x - cos * shift_y
+    x0 = centre_x - xx * centre_x - xy * centre_y - cos * place.right_px + sin * place.down_px
+    y0 = centre_y - yx * centre_x - yy * centre_y - sin * place.right_px - cos * place.down_px
     return torch.stack([xx, xy, x0, yx, yy, y0], dim=1).view(-1, 2, 3)
 
 
-def sampling_positions(params: Parameters) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the input positions x and y, float32 (n, H, W) each, of every output pixel."""
+def _affine(params: Parameters) -> Affine:
+    """Return what the affine steps come to."""
+    zero = torch.zeros(len(params), dtype=torch.float64, device=params.device)
+    place = Affine(zero, zero, zero, zero, zero + 1, zero + 1)
+    for step in params.steps.values():
+        if step.affine is not None:
+            place = step.affine(place, *(params[name].double() for name in step.drawn))
+    return place
+
+
+def displacement(params: Parameters) -> torch.Tensor | None:
+    """Return by how many pixels the sampling positions are displaced, (n, 2, H, W); None for 0."""
+    total: torch.Tensor | None = None
+    for step in params.steps.values():
+        field = step.displace(params.values, params.size) if step.displace is not None else None
+        if field is not None:
+            total = field if total is None else total + field
+    return total
+
+
+def sampling_positions(
+    params: Parameters, displaced: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the input positions x and y, float32 (n, H, W) each, of every output pixel.
+
+    Args:
+        displaced: what `displacement` says of these parameters.
+    """
     height, width = params.size
     matrix = sampling_matrix(params).float()
     x = torch.arange(width, device=matrix.device, dtype=torch.float32)
@@ -40,28 +65,6 @@ def sampling_positions(params: Parameters) -> tuple[torch.Tensor, torch.Tensor]:
     parts = matrix.view(-1, 6, 1, 1).unbind(1)
     source_x = parts[0] * x + (parts[1] * y + parts[2])
     source_y = parts[3] * x + (parts[4] * y + parts[5])
-    if params.elastic_nodes is not None:
-        field = elastic_field(params.elastic_nodes, params.size)
-        source_x, source_y = source_x + field[:, 0], source_y + field[:, 1]
+    if displaced is not None:
+        source_x, source_y = source_x + displaced[:, 0], source_y + displaced[:, 1]
     return source_x, source_y
-
-
-def elastic_field(nodes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Return displacements (n, 2, H, W) in pixels: a cubic B-spline surface over `nodes`.
-
-    A free-form deformation (Rueckert et al. 1999, IEEE TMI 18) with random nodes: as smooth
-    as the smoothed random field of Simard et al. 2003, at the cost of two small products.
-    """
-    rows = _spline_weights(size[0], nodes.shape[2], nodes)
-    columns = _spline_weights(size[1], nodes.shape[3], nodes)
-    return rows @ nodes @ columns.T
-
-
-def _spline_weights(length: int, count: int, like: torch.Tensor) -> torch.Tensor:
-    """Return the weights (length, count) of `count` cubic B-spline nodes at each pixel."""
-    pixels = torch.arange(length, device=like.device, dtype=like.dtype) + 0.5
-    position = pixels * ((count - 3) / length) + 1.0
-    distance = (position[:, None] - torch.arange(count, device=like.device)).abs()
-    near = 2 / 3 - distance**2 + distance**3 / 2
-    far = (2 - distance).clamp(min=0) ** 3 / 6
-    return torch.where(distance < 1, near, far)

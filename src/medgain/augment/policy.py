@@ -50,7 +50,7 @@ class Policy:
     def with_probability(self, probability: float) -> Policy:
         """Return this policy with another chance of each step (as ADA varies it), 0 to 1."""
         values = {**self.config.model_dump(exclude_unset=True), "probability": probability}
-        return Policy(parse_config(values), self.name)
+        return Policy(parse_config(values, model=type(self.config)), self.name)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> Parameters:
         """Draw parameters for n images of `size` (H, W) in pixels from `generator` alone.
@@ -281,6 +281,8 @@ def resolve_policy(spec: str | Mapping[str, Any] | PolicyConfig | Policy | None)
             return Policy(parse_config(values))
         if not isinstance(base, str):
             raise ConfigError(f"policy: base = {base!r} is no name", "name a registered policy")
-        start = POLICIES.get(base)().model_dump(exclude_unset=True)
-        return Policy(parse_config({**start, **values}, f"policy on '{base}'"), f"{base}, changed")
+        start = POLICIES.get(base)()
+        changed = {**start.model_dump(exclude_unset=True), **values}
+        config = parse_config(changed, f"policy on '{base}'", type(start))
+        return Policy(config, f"{base}, changed")
     raise ConfigError(f"policy is {spec!r}", "give a name, or a mapping of its settings")

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medgain.augment.config import FillMode
-from medgain.augment.geometry import sampling_matrix, sampling_positions
+from medgain.augment.geometric_steps import FillMode
+from medgain.augment.geometry import displacement, sampling_matrix, sampling_positions
 from medgain.augment.parameters import Parameters
 
 # not 64-bit floats, for which OpenCV rounds positions to 1/32 px
@@ -64,8 +64,9 @@ def resample(
     how = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
     border, value = _BORDERS[fill_mode], (fill,) * 4
     moves = params.moves().tolist()
+    displaced = displacement(params)
     with opencv_threads():
-        if params.elastic_nodes is None:
+        if displaced is None:
             matrices = sampling_matrix(params).numpy()
             flags = how | cv2.WARP_INVERSE_MAP
             for i, source, target in _planes(images, out):
@@ -76,7 +77,7 @@ def resample(
                 else:
                     np.copyto(target, source)
         else:
-            maps_x, maps_y = (tensor.numpy() for tensor in sampling_positions(params))
+            maps_x, maps_y = (tensor.numpy() for tensor in sampling_positions(params, displaced))
             for i, source, target in _planes(images, out):
                 if moves[i]:
                     cv2.remap(source, maps_x[i], maps_y[i], how, target, border, value)

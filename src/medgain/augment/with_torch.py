@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from medgain.augment.config import FillMode
-from medgain.augment.geometry import sampling_positions
+from medgain.augment.geometric_steps import FillMode
+from medgain.augment.geometry import displacement, sampling_positions
 from medgain.augment.parameters import Parameters
 
 _PADDING = {"constant": "zeros", "nearest": "border", "reflect": "reflection", "wrap": "zeros"}
@@ -25,7 +25,7 @@ def resample(
         Images of the same shape and dtype; images that nothing moves come back bit for bit.
     """
     height, width = params.size
-    x, y = sampling_positions(params)
+    x, y = sampling_positions(params, displacement(params))
     source = images if images.dtype == torch.float64 else images.float()
     if fill_mode == "wrap":
         # positions folded into one period, over images with one more pixel on each side
