@@ -11,6 +11,7 @@ import torch
 from advice_sets import make_set, patients
 from medgain import ImageSet
 from medgain.advise.advice import advise
+from medgain.advise.checked_study import make_study, try_plan
 from medgain.advise.cost import count_cost, estimate_cost
 from medgain.advise.facts import find_facts
 from medgain.advise.lines import advice_lines
@@ -21,7 +22,6 @@ from medgain.advise.probe.generator import GeneratorRate
 from medgain.advise.probe.machine import this_machine
 from medgain.advise.probe.run import Probe, run_probe
 from medgain.advise.probe.task import TaskRate
-from medgain.advise.trial import make_study, try_plan
 from medgain.runtime.text import rough_duration
 
 RATES = Probe(
@@ -44,7 +44,7 @@ def images(count: int = 400) -> ImageSet:
 
 
 @pytest.fixture
-def trial(tmp_path):
+def checked(tmp_path):
     images().save(tmp_path / "set")
     facts = find_facts(ImageSet.open(tmp_path / "set"))
     largest = suggest_study(facts, this_machine("cpu"), str(tmp_path / "set"))
@@ -65,10 +65,10 @@ def test_part_is_not_read(monkeypatch):
 
 
 def test_a_probe_measures_everything_that_a_study_does_on_the_training_part(
-    trial, test_part_is_not_read
+    checked, test_part_is_not_read
 ):
     threads, state = torch.get_num_threads(), torch.get_rng_state()
-    probe = run_probe(trial.folder.path, 0.5, workers=1)
+    probe = run_probe(checked.folder.path, 0.5, workers=1)
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state)
     assert probe.processes == 1 and probe.failed == {} and probe.busy >= 1
@@ -77,8 +77,8 @@ def test_a_probe_measures_everything_that_a_study_does_on_the_training_part(
     assert rate.image > 0 and rate.images > 0 and rate.begin >= 0 and rate.look >= 0
     assessed = probe.assessments["dcgan"].seconds(100)
     assert 0 < assessed < 600
-    plan = trial.study.plan
-    cost = estimate_cost(plan, trial.prepared, trial.stages(), probe, workers=1)
+    plan = checked.study.plan
+    cost = estimate_cost(plan, checked.prepared, checked.stages(), probe, workers=1)
     each = cost.seconds_each
     assert all(seconds > 0 for seconds in each.values())
     assert cost.seconds == pytest.approx(
@@ -95,30 +95,30 @@ def test_masks_are_probed_too_on_training_pairs(tmp_path, test_part_is_not_read)
     pairs.save(tmp_path / "set")
     facts = find_facts(ImageSet.open(tmp_path / "set"))
     largest = suggest_study(facts, this_machine("cpu"), str(tmp_path / "set"))
-    trial = try_plan(replace(largest, kimg=0.1), tmp_path / "study", "cpu")
-    probe = run_probe(trial.folder.path, 0.1, workers=1)
+    checked = try_plan(replace(largest, kimg=0.1), tmp_path / "study", "cpu")
+    probe = run_probe(checked.folder.path, 0.1, workers=1)
     assert set(probe.generators) == {"pix2pix"} and probe.task.score > 0
-    cost = estimate_cost(trial.study.plan, trial.prepared, trial.stages(), probe, workers=2)
+    cost = estimate_cost(checked.study.plan, checked.prepared, checked.stages(), probe, workers=2)
     # a segmenter judges the pairs, trained as long as a cell's
-    steps = probe.task.step * trial.study.plan.make_task().config.steps
+    steps = probe.task.step * checked.study.plan.make_task().config.steps
     assert cost.seconds_each["assessments"] > steps
 
 
-def test_as_many_processes_measure_side_by_side_as_would_work(trial):
-    probe = run_probe(trial.folder.path, 0.1, workers=2)
+def test_as_many_processes_measure_side_by_side_as_would_work(checked):
+    probe = run_probe(checked.folder.path, 0.1, workers=2)
     assert probe.processes == 2 and probe.start_seconds > 0 and probe.failed == {}
     assert probe.task.step > 0 and set(probe.generators) == {"dcgan"}
-    cost = estimate_cost(trial.study.plan, trial.prepared, trial.stages(), probe, workers=2)
+    cost = estimate_cost(checked.study.plan, checked.prepared, checked.stages(), probe, workers=2)
     assert cost.seconds >= len(cost.stages) * probe.start_seconds / probe.busy
 
 
-def test_stages_are_the_plan_s_and_time_is_shared_by_workers(trial):
-    plan, stages = trial.study.plan, trial.stages()
-    one = estimate_cost(plan, trial.prepared, stages, RATES, workers=1)
-    two = estimate_cost(plan, trial.prepared, stages, RATES, workers=2)
+def test_stages_are_the_plan_s_and_time_is_shared_by_workers(checked):
+    plan, stages = checked.study.plan, checked.stages()
+    one = estimate_cost(plan, checked.prepared, stages, RATES, workers=1)
+    two = estimate_cost(plan, checked.prepared, stages, RATES, workers=2)
     assert one.stages == count_cost(stages, 1).stages == two.stages
     assert one.seconds_each["cells"] == pytest.approx(0.1 * 600)
-    kimg = trial.suggestion.kimg
+    kimg = checked.suggestion.kimg
     assert one.seconds_each["generators"] == pytest.approx(kimg)
     assert one.seconds_each["assessments"] == pytest.approx(3.0)
     assert two.seconds == pytest.approx(one.seconds / 2, rel=0.05)
@@ -142,27 +142,27 @@ def test_a_study_is_made_smaller_until_it_fits(tmp_path, monkeypatch):
     assert any("more than 0.001 h even so" in line for line in advice_lines(never, 80))
 
 
-def test_smaller_studies_cost_less_and_less_and_all_of_them_load(trial):
-    sizes = list(smaller_studies(trial.suggestion))
+def test_smaller_studies_cost_less_and_less_and_all_of_them_load(checked):
+    sizes = list(smaller_studies(checked.suggestion))
     seconds = [
         estimate_cost(
-            make_study(size, trial.study).plan, trial.prepared, trial.stages(size), RATES, 1
+            make_study(size, checked.study).plan, checked.prepared, checked.stages(size), RATES, 1
         ).seconds
         for size in sizes
     ]
     assert seconds == sorted(seconds, reverse=True) and len(sizes) >= 4
 
 
-def test_a_generator_that_cannot_be_measured_is_named(trial, monkeypatch):
+def test_a_generator_that_cannot_be_measured_is_named(checked, monkeypatch):
     from medgain.runtime.errors import TrainingFailure
 
     def fails(*given):
         raise TrainingFailure("it diverged")
 
     monkeypatch.setattr("medgain.advise.probe.run.measure_generator", fails)
-    probe = run_probe(trial.folder.path, 0.1, workers=1)
+    probe = run_probe(checked.folder.path, 0.1, workers=1)
     assert probe.failed == {"dcgan": "it diverged"} and probe.generators == {}
-    cost = estimate_cost(trial.study.plan, trial.prepared, trial.stages(), probe, workers=1)
+    cost = estimate_cost(checked.study.plan, checked.prepared, checked.stages(), probe, workers=1)
     assert cost.seconds > 0 and np.isfinite(cost.seconds)
 
 

@@ -20,8 +20,8 @@ from medgain.assess.compare.result import (
     ExtractorFidelity,
     FailedRow,
     ScopeFidelity,
-    TrainedModel,
     TrainingCost,
+    TrainingReport,
 )
 from medgain.assess.compare.run import SHEETS_FILE, compare
 from medgain.assess.compare.scores import apart, ranking, training_images
@@ -332,7 +332,7 @@ def test_a_process_of_its_own_does_the_same_and_may_be_killed(folder, monkeypatc
     assert run_job(job, folder.parent / "here", isolated=False) is None
     first, second = (ImageSet.open(folder.parent / name / "synthetic") for name in ("own", "here"))
     assert first.fingerprint() == second.fingerprint()
-    report = read_record(own / REPORT, TrainedModel)
+    report = read_record(own / REPORT, TrainingReport)
     assert report.control and report.cost.drawn == 60
 
     class Killed:

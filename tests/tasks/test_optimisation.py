@@ -11,11 +11,11 @@ from medgain.tasks.classification.config import ClassificationConfig, Schedule
 from medgain.tasks.classification.objective import classification_loss
 from medgain.tasks.training.loop import Selection
 from medgain.tasks.training.optimisation import LearningRate, make_optimiser
-from medgain.tasks.training.phases import Phase
+from medgain.tasks.training.phases import TrainingPhase
 
 
 def rates(steps=100, observe=(), **schedule):
-    phase = Phase("all", "train", 0, steps, None, 0.5, 0, steps)
+    phase = TrainingPhase("all", "train", 0, steps, None, 0.5, 0, steps)
     rate = LearningRate(Schedule.model_validate(schedule), phase)
     for loss in observe:
         rate.observe(loss)

@@ -18,9 +18,9 @@ from medgain.runtime.errors import ConfigError, DataError, MedgainError
 from medgain.runtime.files import read_json, write_json
 from medgain.tasks.predicting.describing import result_lines
 from medgain.tasks.predicting.model import Predictor
+from medgain.tasks.predicting.model_input import ModelInput, Preparer
 from medgain.tasks.predicting.options import PredictOptions
-from medgain.tasks.predicting.pictures import COLOURS, overlay
-from medgain.tasks.predicting.preparing import ModelInput, Preparer
+from medgain.tasks.predicting.overlays import COLOURS, overlay
 from medgain.tasks.predicting.result import decision_rows
 from medgain.tasks.predicting.run import predict_to_folder
 from medgain.tasks.predicting.sources import find_sources, safe_name

@@ -18,11 +18,11 @@ from medgain.imageset.imageset import ImageSet
 from medgain.importing.run import import_images
 from medgain.runtime.errors import DataError
 from medgain.runtime.files import read_json
+from medgain.tasks.predicting.dicom_seg import SCHEME, property_codes
 from medgain.tasks.predicting.model import Predictor
+from medgain.tasks.predicting.model_input import ModelInput, Preparer
 from medgain.tasks.predicting.options import PredictOptions
-from medgain.tasks.predicting.preparing import ModelInput, Preparer
 from medgain.tasks.predicting.run import predict_to_folder
-from medgain.tasks.predicting.writing_dicom_seg import SCHEME, property_codes
 from saved_models import CT, save_segmenter, threshold_predictions, training_set
 from volume_files import dicom_dataset, write_dicom, write_enhanced, write_nifti, write_series
 

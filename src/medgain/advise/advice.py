@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from medgain.advise.cautions import Caution, find_cautions
+from medgain.advise.checked_study import CheckedStudy, make_study, try_plan
 from medgain.advise.choices import flips
-from medgain.advise.cost import Cost, count_cost, estimate_cost
+from medgain.advise.cost import StudyCost, count_cost, estimate_cost
 from medgain.advise.facts import Facts, check_classes, find_facts, scored_part
 from medgain.advise.forecast import (
     EXPECTED_AUROC,
@@ -24,7 +25,6 @@ from medgain.advise.planning import Suggestion, smaller_studies, suggest_study
 from medgain.advise.probe.machine import Machine, this_machine
 from medgain.advise.probe.run import Probe, run_probe
 from medgain.advise.shortcut import Shortcut, find_shortcuts
-from medgain.advise.trial import Trial, make_study, try_plan
 from medgain.imageset.imageset import ImageSet
 from medgain.imageset.parts import official_split
 from medgain.runtime.errors import ConfigError, MedgainError
@@ -55,7 +55,7 @@ class Advice:
     suggestion: Suggestion | None = None
     left_out: tuple[str, ...] = ()
     probe: Probe | None = None
-    cost: Cost | None = None
+    cost: StudyCost | None = None
     fits: bool | None = None
     foresight: Foresight | None = None
     shortcut: Shortcut | None = None
@@ -135,19 +135,19 @@ def advise(
         try:
             check_classes(facts)
             largest = suggest_study(facts, machine, str(path))
-            trial = try_plan(largest, Path(scratch), machine.device)
+            checked = try_plan(largest, Path(scratch), machine.device)
         except MedgainError as error:
             cautions = find_cautions(facts, machine, workers=workers or 1)
             return Advice(str(path), facts, machine, cautions, hours, error.problem, error.remedy)
-        count = workers or trial.study.workers()
+        count = workers or checked.study.workers()
         measured = run_probe(Path(scratch), seconds, count) if probe else None
-        chosen, cost, fits = _fitting(trial, measured, count, hours)
-        shortcut = _shortcuts(trial, facts)
-    foresight = _foresee(trial, chosen, auroc)
+        chosen, cost, fits = _fitting(checked, measured, count, hours)
+        shortcut = _shortcuts(checked, facts)
+    foresight = _foresee(checked, chosen, auroc)
     cautions = find_cautions(
         facts,
         machine,
-        leak_check=trial.dataset.leak_check,
+        leak_check=checked.dataset.leak_check,
         shortcut=shortcut,
         foresight=foresight,
         workers=count,
@@ -159,7 +159,7 @@ def advise(
         cautions=cautions,
         hours=hours,
         suggestion=chosen,
-        left_out=trial.left_out,
+        left_out=checked.left_out,
         probe=measured,
         cost=cost,
         fits=fits,
@@ -178,35 +178,35 @@ def _check(auroc: float, hours: float, seconds: float, workers: int | None) -> N
 
 
 def _fitting(
-    trial: Trial, probe: Probe | None, workers: int, hours: float
-) -> tuple[Suggestion, Cost, bool | None]:
+    checked: CheckedStudy, probe: Probe | None, workers: int, hours: float
+) -> tuple[Suggestion, StudyCost, bool | None]:
     """Return the largest study that fits the hours, or the smallest if none does.
 
     Without a probe it is the second largest, with five seeds or the folds drawn once.
     """
-    sizes = list(smaller_studies(trial.suggestion))
+    sizes = list(smaller_studies(checked.suggestion))
     if probe is None:
         chosen = sizes[min(1, len(sizes) - 1)]
-        return chosen, count_cost(trial.stages(chosen), workers), None
+        return chosen, count_cost(checked.stages(chosen), workers), None
     for size in sizes:
-        plan: Plan = make_study(size, trial.study).plan
-        cost = estimate_cost(plan, trial.prepared, trial.stages(size), probe, workers)
+        plan: Plan = make_study(size, checked.study).plan
+        cost = estimate_cost(plan, checked.prepared, checked.stages(size), probe, workers)
         if cost.seconds is not None and cost.seconds <= 3600 * hours:
             return size, cost, True
     return sizes[-1], cost, False
 
 
-def _shortcuts(trial: Trial, facts: Facts) -> Shortcut | None:
+def _shortcuts(checked: CheckedStudy, facts: Facts) -> Shortcut | None:
     if facts.task != "classification":
         return None
-    images = trial.prepared.images
+    images = checked.prepared.images
     pool = official_split(images)[0] if facts.official else np.arange(len(images))
     return find_shortcuts(images, pool, SeedTree(0).child("shortcut").numpy())
 
 
-def _foresee(trial: Trial, chosen: Suggestion, auroc: float) -> Foresight:
+def _foresee(checked: CheckedStudy, chosen: Suggestion, auroc: float) -> Foresight:
     """Return what the study could find, and what it could with fewer and with more trainings."""
-    images, plan = trial.prepared.images, make_study(chosen, trial.study).plan
+    images, plan = checked.prepared.images, make_study(chosen, checked.study).plan
     comparisons = sum(
         len(plan.fractions_of(arm)) for arm in plan.arms if plan.reference_of(arm) is not None
     )

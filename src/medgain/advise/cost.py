@@ -25,7 +25,7 @@ _SHEET_IMAGES = 32  # that a generator's stage draws for the report
 
 
 @dataclass(frozen=True)
-class Cost:
+class StudyCost:
     """What a study adds up to.
 
     Attributes:
@@ -47,9 +47,9 @@ class Cost:
         return asdict(self)
 
 
-def count_cost(stages: Sequence[Stage], workers: int) -> Cost:
+def count_cost(stages: Sequence[Stage], workers: int) -> StudyCost:
     """Return how many stages there are, without their time."""
-    return Cost({kind: len(some) for kind, some in by_kind(stages).items()}, workers)
+    return StudyCost({kind: len(some) for kind, some in by_kind(stages).items()}, workers)
 
 
 def estimate_cost(
@@ -58,7 +58,7 @@ def estimate_cost(
     stages: Sequence[Stage],
     probe: Probe,
     workers: int,
-) -> Cost:
+) -> StudyCost:
     """Return what the study would take on this machine.
 
     Args:
@@ -71,7 +71,7 @@ def estimate_cost(
     total = _side_by_side(seconds, workers)
     if workers > 1:
         total += probe.start_seconds / probe.busy
-    return Cost(
+    return StudyCost(
         stages={kind: len(some) for kind, some in by_kind(stages).items()},
         workers=workers,
         seconds_each={

@@ -27,7 +27,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
-class ClassCount:
+class ClassSize:
     """One class (or all images, called "") in the training pool and in the test part."""
 
     name: str
@@ -73,13 +73,13 @@ class Facts:
     pool_groups: int
     test_images: int
     test_groups: int
-    counts: list[ClassCount]
+    counts: list[ClassSize]
     mask_classes: list[str]
     imbalance: float
     unlabelled: int
 
     @property
-    def smallest(self) -> ClassCount:
+    def smallest(self) -> ClassSize:
         """The class with the fewest images to train on."""
         return min(self.counts, key=lambda one: one.train_images)
 
@@ -202,7 +202,7 @@ def _task(images: ImageSet, asked: str | None) -> tuple[str, bool]:
     return asked, has_masks and several
 
 
-def _count(images: ImageSet, task: str, pool: np.ndarray, test: np.ndarray) -> list[ClassCount]:
+def _count(images: ImageSet, task: str, pool: np.ndarray, test: np.ndarray) -> list[ClassSize]:
     groups = images.groups
     if task == "segmentation":
         assert images.masks is not None
@@ -218,7 +218,7 @@ def _count(images: ImageSet, task: str, pool: np.ndarray, test: np.ndarray) -> l
         labels = images.records["label"].to_numpy(dtype=object)
         members = {name: labels == name for name in images.classes or [""]}
     return [
-        ClassCount(
+        ClassSize(
             name,
             int((pool & own).sum()),
             len(set(groups[pool & own])),

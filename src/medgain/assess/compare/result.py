@@ -54,7 +54,7 @@ class ComparedSet(Record):
     held_out_per_class: dict[str, int]
 
 
-class Machine(Record):
+class TrainingMachine(Record):
     """On what was trained; `gpu` is "" on a CPU."""
 
     torch: str
@@ -94,7 +94,7 @@ class TrainingCost(Record):
     scoring_seconds: float | None = None
 
 
-class TrainedModel(Record):
+class TrainingReport(Record):
     """A model that was trained and drawn from: the record of `report.json`.
 
     Attributes:
@@ -109,7 +109,7 @@ class TrainedModel(Record):
     cost: TrainingCost
 
 
-class Failure(Record):
+class ModelFailure(Record):
     """Why a model failed: the record of `failure.json`."""
 
     cause: str
@@ -133,7 +133,7 @@ class FailedRow(Record):
     remedy: str
 
 
-class DoneRow(TrainedModel):
+class DoneRow(TrainingReport):
     """A model that was trained and scored."""
 
     status: Literal["done"] = "done"
@@ -145,7 +145,7 @@ class DoneRow(TrainedModel):
 Row = Annotated[DoneRow | FailedRow | WaitingRow, Field(discriminator="status")]
 
 
-class TrainingImages(Record):
+class TrainingImageScores(Record):
     """Training images scored like samples; without features where that failed: `cause`."""
 
     images: int
@@ -163,10 +163,10 @@ class ComparisonResult(Record):
     notes: list[str] = Field(default_factory=list)
     protocol: ComparisonProtocol
     set: ComparedSet
-    machine: Machine
+    machine: TrainingMachine
     metrics: list[FidelityMetric]
     neighbours: int
     splits: int
-    training_images: TrainingImages
+    training_images: TrainingImageScores
     rows: list[Row]
     ranking: list[str]

@@ -24,10 +24,10 @@ from medgain.assess.compare.result import (
     ComparisonResult,
     DoneRow,
     FailedRow,
-    Machine,
     Row,
-    TrainedModel,
-    TrainingImages,
+    TrainingImageScores,
+    TrainingMachine,
+    TrainingReport,
     WaitingRow,
 )
 from medgain.assess.compare.scores import Scorer, ranking, training_images
@@ -146,7 +146,7 @@ def _row(job: Job, out: Path, scorer: Scorer, sheets: _Sheets, isolated: bool) -
         failure = run_job(job, folder, isolated=isolated)
         if failure is not None:
             return FailedRow(**row, cause=failure.cause, remedy=failure.remedy)
-    trained = read_record(folder / REPORT, TrainedModel)
+    trained = read_record(folder / REPORT, TrainingReport)
     drawn = ImageSet.open(folder / SYNTHETIC)
     started = time.monotonic()
     try:
@@ -185,12 +185,12 @@ class _Sheets:
             np.savez_compressed(file, allow_pickle=False, **kept)
 
 
-def _training_images(scorer: Scorer, parts: ComparedParts, seed: int) -> TrainingImages:
+def _training_images(scorer: Scorer, parts: ComparedParts, seed: int) -> TrainingImageScores:
     images = training_images(parts, seed)
     try:
-        return TrainingImages(images=len(images), features=scorer(images))
+        return TrainingImageScores(images=len(images), features=scorer(images))
     except MedgainError as error:
-        return TrainingImages(images=len(images), features=[], cause=error.problem)
+        return TrainingImageScores(images=len(images), features=[], cause=error.problem)
 
 
 def _earlier(out: Path, protocol: ComparisonProtocol) -> list[Row]:
@@ -231,7 +231,7 @@ def _described(
     parts: ComparedParts,
     protocol: ComparisonProtocol,
     device: torch.device,
-    training_images: TrainingImages,
+    training_images: TrainingImageScores,
 ) -> ComparisonResult:
     def counts(images: ImageSet) -> dict[str, int]:
         found = images.records["label"].value_counts()
@@ -257,7 +257,7 @@ def _described(
             held_out_groups=len(set(parts.held_out.groups)),
             held_out_per_class=counts(parts.held_out),
         ),
-        machine=Machine(
+        machine=TrainingMachine(
             torch=torch.__version__,
             cpu_threads=torch.get_num_threads(),
             gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else "",

@@ -22,9 +22,9 @@ import torch
 from medgain.assess.compare.parts import divide, wanted_labels
 from medgain.assess.compare.result import (
     ComparisonProtocol,
-    Failure,
-    TrainedModel,
+    ModelFailure,
     TrainingCost,
+    TrainingReport,
 )
 from medgain.generators.base import GENERATORS, Budget, FitContext
 from medgain.generators.run import new_generator
@@ -85,7 +85,7 @@ def work(job: Job, folder: Path) -> None:
         drawing_seconds=drawing_seconds,
         wall_seconds=time.monotonic() - began,
     )
-    trained = TrainedModel(
+    trained = TrainingReport(
         control=not GENERATORS.get(job.model).trains,
         models=models,
         config=generator.config.model_dump(mode="json"),
@@ -95,7 +95,7 @@ def work(job: Job, folder: Path) -> None:
     write_record(folder / REPORT, trained)
 
 
-def run_job(job: Job, folder: Path, *, isolated: bool = True) -> Failure | None:
+def run_job(job: Job, folder: Path, *, isolated: bool = True) -> ModelFailure | None:
     """Do `job` in `folder`; return why it failed, or None.
 
     Args:
@@ -109,8 +109,8 @@ def run_job(job: Job, folder: Path, *, isolated: bool = True) -> Failure | None:
     else:
         code = _in_process(folder)
         if code and not (folder / FAILURE).exists():
-            return Failure(cause=_ended(code), remedy=f"see {ERRORS}, or train it by itself")
-    return read_record(folder / FAILURE, Failure) if (folder / FAILURE).exists() else None
+            return ModelFailure(cause=_ended(code), remedy=f"see {ERRORS}, or train it by itself")
+    return read_record(folder / FAILURE, ModelFailure) if (folder / FAILURE).exists() else None
 
 
 def attempt(folder: Path) -> bool:
@@ -119,12 +119,12 @@ def attempt(folder: Path) -> bool:
         work(read_record(folder / JOB, Job), folder)
         return True
     except MedgainError as error:
-        write_record(folder / FAILURE, Failure(cause=error.problem, remedy=error.remedy))
+        write_record(folder / FAILURE, ModelFailure(cause=error.problem, remedy=error.remedy))
     except Exception as error:
         write_text(folder / ERRORS, traceback.format_exc())
         first = (str(error) or "no message").splitlines()[0]
         cause = f"{type(error).__name__}: {first}"
-        failure = Failure(cause=cause, remedy=f"the traceback is in {ERRORS}")
+        failure = ModelFailure(cause=cause, remedy=f"the traceback is in {ERRORS}")
         write_record(folder / FAILURE, failure)
     return False
 

@@ -23,7 +23,7 @@ _SCANNER_BLUR_MM = 0.6
 
 
 @dataclass(frozen=True)
-class Pose:
+class Positioning:
     """How a patient lies in the scanner, and how much of the table the picture shows."""
 
     view_mm: float
@@ -48,7 +48,7 @@ class Ellipsoid:
         return float(np.sqrt(max(1.0 - ((z - self.z) / self.c) ** 2, 0.0)))
 
 
-class Canvas:
+class SliceCanvas:
     """One slice, painted from back to front.
 
     Args:
@@ -64,7 +64,9 @@ class Canvas:
         edge_mm: half width of an organ's soft edge.
     """
 
-    def __init__(self, size_px: int, pose: Pose, z: float, warp: Lattice, warp_mm: float) -> None:
+    def __init__(
+        self, size_px: int, pose: Positioning, z: float, warp: Lattice, warp_mm: float
+    ) -> None:
         self.size_px, self.z, self.pose = size_px, z, pose
         self.factor = 4 if size_px < 48 else 2 if size_px < 128 else 1
         side = size_px * self.factor
@@ -171,7 +173,7 @@ def rounded_minimum(parts: list[Field], rounding_mm: float) -> Field:
     return lowest - np.float32(rounding_mm) * np.log(total)
 
 
-def expose(canvas: Canvas, noise_hu: float, rng: np.random.Generator) -> Field:
+def expose(canvas: SliceCanvas, noise_hu: float, rng: np.random.Generator) -> Field:
     """Return the picture in HU with noise, float32 (size_px, size_px).
 
     Noise is somewhat correlated, as reconstruction leaves it, and weaker where pixels are larger.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medgain.phantoms.ct.canvas import FAT_HU, Canvas, Where, oval_depth
+from medgain.phantoms.ct.canvas import FAT_HU, SliceCanvas, Where, oval_depth
 from medgain.phantoms.noise import Field, Lattice, sigmoid
 
 MUSCLE_HU = 55.0
@@ -78,7 +78,7 @@ def draw_trunk(rng: np.random.Generator, *, width_mm: float, depth_ratio: float)
     )
 
 
-def paint_body(canvas: Canvas, trunk: Trunk, hu_inside: float = FAT_HU) -> Field:
+def paint_body(canvas: SliceCanvas, trunk: Trunk, hu_inside: float = FAT_HU) -> Field:
     """Paint table, skin, fat and the muscular wall; return the depth below the wall's inside."""
     _paint_table(canvas, trunk)
     body = oval_depth(canvas.x, canvas.y, trunk.half_width, trunk.half_depth, trunk.roundness)
@@ -95,7 +95,7 @@ def paint_body(canvas: Canvas, trunk: Trunk, hu_inside: float = FAT_HU) -> Field
     return cavity
 
 
-def paint_back(canvas: Canvas, trunk: Trunk) -> None:
+def paint_back(canvas: SliceCanvas, trunk: Trunk) -> None:
     """Paint the erector muscles beside the spine, marbled with fat."""
     y = trunk.wall[1] - 27.0
     for side in (-1.0, 1.0):
@@ -108,7 +108,7 @@ def paint_back(canvas: Canvas, trunk: Trunk) -> None:
         canvas.paint(where, depth, flesh)
 
 
-def paint_spine(canvas: Canvas, trunk: Trunk) -> None:
+def paint_spine(canvas: SliceCanvas, trunk: Trunk) -> None:
     """Paint the vertebra at this height, or the disc between two, and what is behind it."""
     phase = (canvas.z / trunk.vertebra_height + trunk.spine_phase) % 1.0
     disc = phase < 0.16
@@ -133,7 +133,7 @@ def paint_spine(canvas: Canvas, trunk: Trunk) -> None:
     canvas.paint(where, depth - 2.0, bone + 22.0 * grain)
 
 
-def paint_rib(canvas: Canvas, trunk: Trunk, x: float, y: float, length: float) -> None:
+def paint_rib(canvas: SliceCanvas, trunk: Trunk, x: float, y: float, length: float) -> None:
     """Paint a rib's section at x, y on the wall, lying along it."""
     a, b = trunk.wall
     along = np.rad2deg(np.arctan2(-x * b / a, y * a / b)) if x or y else 0.0
@@ -142,13 +142,13 @@ def paint_rib(canvas: Canvas, trunk: Trunk, x: float, y: float, length: float) -
     canvas.paint(where, depth - 1.9, 0.9 * trunk.vertebra_hu)
 
 
-def _bone(canvas: Canvas, trunk: Trunk, shape: tuple[Where, Field], marrow: float) -> None:
+def _bone(canvas: SliceCanvas, trunk: Trunk, shape: tuple[Where, Field], marrow: float) -> None:
     where, depth = shape
     canvas.paint(where, depth, 0.85 * trunk.cortex_hu)
     canvas.paint(where, depth - 2.0, marrow)
 
 
-def _paint_table(canvas: Canvas, trunk: Trunk) -> None:
+def _paint_table(canvas: SliceCanvas, trunk: Trunk) -> None:
     """Paint the thin curved table below the patient: foam between two shells."""
     top = trunk.half_depth + trunk.table_drop
     x, y = canvas.scan_x, canvas.scan_y - canvas.pose.shift_mm[1]

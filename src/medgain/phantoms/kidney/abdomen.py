@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from medgain.phantoms.ct.canvas import FAT_HU, Canvas, Ellipsoid, rounded_minimum
+from medgain.phantoms.ct.canvas import FAT_HU, Ellipsoid, SliceCanvas, rounded_minimum
 from medgain.phantoms.ct.trunk import paint_back, paint_body, paint_rib, paint_spine
 from medgain.phantoms.kidney.patient import Abdomen, Loop
 from medgain.phantoms.noise import Field, sigmoid
 
 
-def paint_abdomen(canvas: Canvas, patient: Abdomen) -> Field:
+def paint_abdomen(canvas: SliceCanvas, patient: Abdomen) -> Field:
     """Paint all but kidneys and tumours; return the depth inside the abdominal cavity, mm."""
     trunk = patient.trunk
     cavity = paint_body(canvas, trunk, FAT_HU)
@@ -28,7 +28,7 @@ def paint_abdomen(canvas: Canvas, patient: Abdomen) -> Field:
     return cavity
 
 
-def _paint_fat(canvas: Canvas, patient: Abdomen, cavity: Field) -> None:
+def _paint_fat(canvas: SliceCanvas, patient: Abdomen, cavity: Field) -> None:
     """Paint strands in the fat and the vessels of the mesentery."""
     tissue = patient.trunk.tissue
     x, y = canvas.x + 0.2 * canvas.z, canvas.y - 0.3 * canvas.z
@@ -44,7 +44,7 @@ def _paint_fat(canvas: Canvas, patient: Abdomen, cavity: Field) -> None:
     )
 
 
-def _paint_loop(canvas: Canvas, patient: Abdomen, loop: Loop, cavity: Field) -> None:
+def _paint_loop(canvas: SliceCanvas, patient: Abdomen, loop: Loop, cavity: Field) -> None:
     """Paint a stretch of bowel: wall, content, and gas above the level."""
     section = canvas.section(loop.body)
     if section is None:
@@ -61,7 +61,7 @@ def _paint_loop(canvas: Canvas, patient: Abdomen, loop: Loop, cavity: Field) -> 
         canvas.paint(where, np.minimum(depth - 2.6, loop.gas_level - y), -880.0)
 
 
-def _paint_pancreas(canvas: Canvas, patient: Abdomen, cavity: Field) -> None:
+def _paint_pancreas(canvas: SliceCanvas, patient: Abdomen, cavity: Field) -> None:
     """Paint the pancreas: a lobed band across the spine, above the kidneys' middle."""
     b = patient.trunk.wall[1]
     organ = Ellipsoid(22.0, -0.10 * b, 34.0, 62.0, 13.0, 26.0, -14.0)
@@ -74,7 +74,7 @@ def _paint_pancreas(canvas: Canvas, patient: Abdomen, cavity: Field) -> None:
     canvas.paint(where, depth, 0.75 * patient.phase.spleen + 10.0 * lobes)
 
 
-def _paint_upper_organs(canvas: Canvas, patient: Abdomen, cavity: Field) -> None:
+def _paint_upper_organs(canvas: SliceCanvas, patient: Abdomen, cavity: Field) -> None:
     """Paint liver with its vessels, gallbladder and spleen."""
     phase, tissue = patient.phase, patient.trunk.tissue
     for lobe in patient.liver:
@@ -101,7 +101,7 @@ def _paint_upper_organs(canvas: Canvas, patient: Abdomen, cavity: Field) -> None
         canvas.paint(where, depth, phase.spleen * (1.0 + mottle * bands))
 
 
-def _paint_psoas(canvas: Canvas, patient: Abdomen) -> None:
+def _paint_psoas(canvas: SliceCanvas, patient: Abdomen) -> None:
     """Paint psoas and quadratus muscles, thicker towards the feet."""
     trunk = patient.trunk
     growth = float(np.clip((70.0 - canvas.z) / 100.0, 0.05, 1.35))
@@ -114,7 +114,7 @@ def _paint_psoas(canvas: Canvas, patient: Abdomen) -> None:
         canvas.paint(*flat, trunk.muscle_hu)
 
 
-def _paint_vessels(canvas: Canvas, patient: Abdomen) -> None:
+def _paint_vessels(canvas: SliceCanvas, patient: Abdomen) -> None:
     """Paint aorta, cava, the mesenteric artery and, near their level, the renal veins."""
     trunk, phase = patient.trunk, patient.phase
     front = trunk.spine_y - trunk.vertebra_b
@@ -137,7 +137,7 @@ def _paint_vessels(canvas: Canvas, patient: Abdomen) -> None:
         canvas.blob(-6.0, front - 33.0, 5.5, 5.0, phase.cava)
 
 
-def _paint_ribs(canvas: Canvas, patient: Abdomen) -> None:
+def _paint_ribs(canvas: SliceCanvas, patient: Abdomen) -> None:
     """Paint the sections of the lower ribs in the wall: fewer and farther back going down."""
     trunk = patient.trunk
     a, b = trunk.wall

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medgain.phantoms.ct.canvas import Canvas, Ellipsoid, ellipse_depth, rounded_minimum
+from medgain.phantoms.ct.canvas import Ellipsoid, SliceCanvas, ellipse_depth, rounded_minimum
 from medgain.phantoms.kidney.patient import Abdomen, Kidney, Mass
 from medgain.phantoms.noise import Field, sigmoid
 
@@ -12,7 +12,7 @@ KIDNEY, TUMOUR = 1, 2
 _SINUS_FAT_HU = -75.0
 
 
-def paint_kidneys(canvas: Canvas, patient: Abdomen, cavity: Field) -> np.ndarray:
+def paint_kidneys(canvas: SliceCanvas, patient: Abdomen, cavity: Field) -> np.ndarray:
     """Paint kidneys and tumours; return the mask, uint8 (size_px, size_px), 0, 1 or 2."""
     kidney, tumour = np.zeros_like(canvas.hu), np.zeros_like(canvas.hu)
     for one in patient.kidneys:
@@ -33,7 +33,7 @@ def height_range(patient: Abdomen) -> tuple[float, float]:
 
 
 def _paint_kidney(
-    canvas: Canvas, patient: Abdomen, kidney: Kidney, covered: Field, cavity: Field
+    canvas: SliceCanvas, patient: Abdomen, kidney: Kidney, covered: Field, cavity: Field
 ) -> None:
     """Paint cortex, pyramids, sinus fat, vessels and pelvis; add to `covered` what is kidney."""
     body = kidney.body
@@ -91,7 +91,7 @@ def _sinus_depth(
 
 
 def _paint_hilum(
-    canvas: Canvas, patient: Abdomen, kidney: Kidney, at: tuple[float, float], share: float
+    canvas: SliceCanvas, patient: Abdomen, kidney: Kidney, at: tuple[float, float], share: float
 ) -> None:
     """Paint renal pelvis and vessels in the sinus."""
     body, phase = kidney.body, patient.phase
@@ -124,7 +124,12 @@ def _paint_hilum(
 
 
 def _paint_mass(
-    canvas: Canvas, patient: Abdomen, mass: Mass, covered: Field, displaced: Field, cavity: Field
+    canvas: SliceCanvas,
+    patient: Abdomen,
+    mass: Mass,
+    covered: Field,
+    displaced: Field,
+    cavity: Field,
 ) -> None:
     """Paint a tumour or cyst; it takes its pixels from `displaced` and adds them to `covered`."""
     section = canvas.section(mass.body)
@@ -151,7 +156,7 @@ def _paint_mass(
     np.maximum(part, cover, out=part)
 
 
-def _off_spine(canvas: Canvas, patient: Abdomen) -> Field:
+def _off_spine(canvas: SliceCanvas, patient: Abdomen) -> Field:
     """Return the distance from the vertebral body, which no tumour enters."""
     trunk = patient.trunk
     dx, dy = canvas.x, canvas.y - trunk.spine_y

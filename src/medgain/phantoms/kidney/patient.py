@@ -20,7 +20,7 @@ PHASES: dict[str, tuple[float, float, float, float, float, float, float, float]]
 
 
 @dataclass(frozen=True)
-class Phase:
+class ContrastPhase:
     """How contrast medium has filled a patient's organs, in HU."""
 
     name: str
@@ -78,7 +78,7 @@ class Abdomen:
     """One patient's abdomen; heights z are relative to the kidneys' middle."""
 
     trunk: Trunk
-    phase: Phase
+    phase: ContrastPhase
     kidneys: tuple[Kidney, ...]
     tumours: tuple[Mass, ...]
     liver: tuple[Ellipsoid, ...]
@@ -138,7 +138,7 @@ def draw_abdomen(rng: np.random.Generator, *, tumour: bool) -> Abdomen:
     )
 
 
-def _draw_phase(rng: np.random.Generator) -> Phase:
+def _draw_phase(rng: np.random.Generator) -> ContrastPhase:
     names = list(PHASES)
     share = np.array([PHASES[name][-1] for name in names])
     name = names[int(rng.choice(len(names), p=share / share.sum()))]
@@ -146,10 +146,12 @@ def _draw_phase(rng: np.random.Generator) -> Phase:
     aorta, cava, cortex, medulla, urine, liver, spleen = (
         float(value * factor) for value, factor in zip(PHASES[name][:-1], jitter, strict=True)
     )
-    return Phase(name, aorta, cava, cortex, min(medulla, cortex), urine, liver, spleen)
+    return ContrastPhase(name, aorta, cava, cortex, min(medulla, cortex), urine, liver, spleen)
 
 
-def _draw_kidney(rng: np.random.Generator, trunk: Trunk, phase: Phase, side: float) -> Kidney:
+def _draw_kidney(
+    rng: np.random.Generator, trunk: Trunk, phase: ContrastPhase, side: float
+) -> Kidney:
     between = rng.uniform
     size = float(np.clip(rng.normal(1.0, 0.12), 0.68, 1.25))
     a, b = 29.0 * size * float(between(0.9, 1.1)), 24.5 * size * float(between(0.9, 1.1))
@@ -211,7 +213,7 @@ def _attach(
     return replace(mass, body=body)
 
 
-def _draw_tumour(rng: np.random.Generator, kidney: Kidney, phase: Phase) -> Mass:
+def _draw_tumour(rng: np.random.Generator, kidney: Kidney, phase: ContrastPhase) -> Mass:
     """Draw a tumour: patchy with a dead core, even and faint, even and bright, or cystic."""
     between = rng.uniform
     radius = float(np.clip(rng.lognormal(np.log(35.0), 0.36), 12.0, 64.0))

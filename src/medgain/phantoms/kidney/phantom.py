@@ -12,7 +12,7 @@ from pydantic import Field
 from medgain.imageset.imageset import ImageSet
 from medgain.phantoms import PHANTOMS
 from medgain.phantoms.base import PhantomOptions, check_request, read_options
-from medgain.phantoms.ct.canvas import Canvas, Pose, expose, store
+from medgain.phantoms.ct.canvas import Positioning, SliceCanvas, expose, store
 from medgain.phantoms.ct.scans import CtKind, CtOptions, Scan, Slice, make_set, plan_scans
 from medgain.phantoms.kidney.abdomen import paint_abdomen
 from medgain.phantoms.kidney.organ import height_range, paint_kidneys
@@ -80,7 +80,7 @@ def draw_scan(
     heights = _draw_heights(rng, patient, scan.planned)
     for k in range(scan.slices):
         z = float(heights[k])
-        canvas = Canvas(size_px, pose, z, patient.trunk.warp, patient.trunk.warp_mm)
+        canvas = SliceCanvas(size_px, pose, z, patient.trunk.warp, patient.trunk.warp_mm)
         cavity = paint_abdomen(canvas, patient)
         mask = paint_kidneys(canvas, patient, cavity)
         picture = expose(canvas, noise_hu, node.child("noise", k).numpy())
@@ -94,11 +94,11 @@ def draw_scan(
         yield Slice(store(picture, options.depth, KIND.window_hu), mask, record)
 
 
-def _draw_pose(rng: np.random.Generator, patient: Abdomen) -> Pose:
+def _draw_pose(rng: np.random.Generator, patient: Abdomen) -> Positioning:
     """Draw a field of view that holds most of the body, nearly level."""
     view = 2.0 * patient.trunk.half_width * float(rng.uniform(0.97, 1.25))
     shift_y = float(rng.normal(-8.0, 8.0))
-    return Pose(view, float(rng.normal(0.0, 2.0)), (float(rng.normal(0.0, 5.0)), shift_y))
+    return Positioning(view, float(rng.normal(0.0, 2.0)), (float(rng.normal(0.0, 5.0)), shift_y))
 
 
 def _draw_heights(rng: np.random.Generator, patient: Abdomen, count: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from pydantic import Field
 from medgain.imageset.imageset import ImageSet
 from medgain.phantoms import PHANTOMS
 from medgain.phantoms.base import PhantomOptions, check_request, read_options
-from medgain.phantoms.ct.canvas import LOWEST_HU, Canvas, Pose, expose, store
+from medgain.phantoms.ct.canvas import LOWEST_HU, Positioning, SliceCanvas, expose, store
 from medgain.phantoms.ct.scans import CtKind, CtOptions, Scan, Slice, make_set, plan_scans
 from medgain.phantoms.lung.patient import CHEST_MM, Chest, draw_chest
 from medgain.phantoms.lung.thorax import paint_chest
@@ -73,7 +73,7 @@ def draw_scan(tree: SeedTree, scan: Scan, *, size_px: int, options: LungOptions)
     width = 0.92 / scan.planned
     for k in range(scan.slices):
         z = CHEST_MM * (0.02 + width * (k + float(rng.uniform(0.1, 0.9))))
-        canvas = Canvas(size_px, pose, z, patient.trunk.warp, patient.trunk.warp_mm)
+        canvas = SliceCanvas(size_px, pose, z, patient.trunk.warp, patient.trunk.warp_mm)
         mask = paint_chest(canvas, patient)
         picture = expose(canvas, noise_hu, node.child("noise", k).numpy())
         if round_field:
@@ -88,14 +88,14 @@ def draw_scan(tree: SeedTree, scan: Scan, *, size_px: int, options: LungOptions)
         yield Slice(store(picture, options.depth, KIND.window_hu), mask, record)
 
 
-def _draw_pose(rng: np.random.Generator, patient: Chest) -> Pose:
+def _draw_pose(rng: np.random.Generator, patient: Chest) -> Positioning:
     """Draw a field of view that holds the lungs, and often not quite all of the body."""
     view = 2.0 * patient.trunk.half_width * float(rng.uniform(0.95, 1.25))
     shift = float(rng.normal(0.0, 4.0)), float(rng.normal(0.0, 10.0))
-    return Pose(view, float(rng.normal(0.0, 2.5)), shift)
+    return Positioning(view, float(rng.normal(0.0, 2.5)), shift)
 
 
-def _crop_to_circle(canvas: Canvas, picture: np.ndarray, mask: np.ndarray) -> None:
+def _crop_to_circle(canvas: SliceCanvas, picture: np.ndarray, mask: np.ndarray) -> None:
     """Blank, in place, what lies outside the scanner's round field."""
     outside = canvas.average(np.hypot(canvas.scan_x, canvas.scan_y)) > 0.5 * canvas.pose.view_mm
     picture[outside] = LOWEST_HU

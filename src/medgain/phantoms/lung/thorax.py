@@ -6,8 +6,8 @@ import numpy as np
 
 from medgain.phantoms.ct.canvas import (
     FAT_HU,
-    Canvas,
     Ellipsoid,
+    SliceCanvas,
     ellipse_depth,
     oval_depth,
     rounded_minimum,
@@ -19,7 +19,7 @@ from medgain.phantoms.noise import Field, distance_to_segment, sigmoid
 LUNG = 1
 
 
-def paint_chest(canvas: Canvas, patient: Chest) -> np.ndarray:
+def paint_chest(canvas: SliceCanvas, patient: Chest) -> np.ndarray:
     """Paint the slice; return the mask, uint8 (size_px, size_px), 1 where there is lung."""
     trunk = patient.trunk
     _paint_outside(canvas, patient)
@@ -36,12 +36,12 @@ def paint_chest(canvas: Canvas, patient: Chest) -> np.ndarray:
     return mask
 
 
-def _height(canvas: Canvas) -> float:
+def _height(canvas: SliceCanvas) -> float:
     """Return the slice's height as a share of the chest: 0 at the diaphragm, 1 at the apex."""
     return canvas.z / CHEST_MM
 
 
-def _rib_cage(canvas: Canvas, patient: Chest) -> Field:
+def _rib_cage(canvas: SliceCanvas, patient: Chest) -> Field:
     """Return the depth inside the rib cage, which narrows towards the apex."""
     a, b = patient.trunk.wall
     narrow = 1.0 - 0.42 * max(_height(canvas) - 0.45, 0.0) ** 1.5 / 0.55**1.5
@@ -49,7 +49,7 @@ def _rib_cage(canvas: Canvas, patient: Chest) -> Field:
     return oval_depth(canvas.x, canvas.y + 3.0, inner_a, inner_b, 2.3)
 
 
-def _lung_depth(canvas: Canvas, patient: Chest, cavity: Field) -> Field:
+def _lung_depth(canvas: SliceCanvas, patient: Chest, cavity: Field) -> Field:
     """Return the depth below the surface of the lungs in mm (negative outside)."""
     trunk, x, y = patient.trunk, canvas.x, canvas.y
     top = max(1.0 - max(_height(canvas) - 0.6, 0.0) ** 2 / 0.2, 0.0)
@@ -81,7 +81,7 @@ def _lung_depth(canvas: Canvas, patient: Chest, cavity: Field) -> Field:
     return depth + 0.7 * trunk.tissue.octaves(x, y + 0.5 * canvas.z, 0.05, 2)
 
 
-def _mediastinum(canvas: Canvas, patient: Chest) -> Field:
+def _mediastinum(canvas: SliceCanvas, patient: Chest) -> Field:
     """Return the depth inside great vessels, gullet and fat between the lungs."""
     height, wide = _height(canvas), patient.mediastinum
     front = patient.trunk.spine_y - patient.trunk.vertebra_b
@@ -103,7 +103,7 @@ def _mediastinum(canvas: Canvas, patient: Chest) -> Field:
     return np.maximum.reduce(parts) + 3.0 * lumps
 
 
-def _paint_mediastinum(canvas: Canvas, patient: Chest, lungs: Field) -> None:
+def _paint_mediastinum(canvas: SliceCanvas, patient: Chest, lungs: Field) -> None:
     """Paint heart, great vessels, gullet and the fat around them."""
     height, blood = _height(canvas), patient.blood_hu
     front = patient.trunk.spine_y - patient.trunk.vertebra_b
@@ -132,7 +132,7 @@ def _paint_mediastinum(canvas: Canvas, patient: Chest, lungs: Field) -> None:
         canvas.blob(12.0, front - 24.0, 13.0, 32.0, blood, 18.0)
 
 
-def _paint_lungs(canvas: Canvas, patient: Chest, lungs: Field) -> np.ndarray:
+def _paint_lungs(canvas: SliceCanvas, patient: Chest, lungs: Field) -> np.ndarray:
     """Paint air, vessels and disease of the lungs; return the mask."""
     trunk, x, y = patient.trunk, canvas.x, canvas.y
     texture = trunk.tissue.octaves(x, y + 3.0 * canvas.z, 0.13, 2)
@@ -149,7 +149,7 @@ def _paint_lungs(canvas: Canvas, patient: Chest, lungs: Field) -> np.ndarray:
     return (canvas.average(cover) >= 0.5).astype(np.uint8) * np.uint8(LUNG)
 
 
-def _paint_vessels(canvas: Canvas, patient: Chest, lungs: Field) -> None:
+def _paint_vessels(canvas: SliceCanvas, patient: Chest, lungs: Field) -> None:
     """Paint vessels that fan out from the hila: lines where they lie in the slice, else dots."""
     front = patient.trunk.spine_y - patient.trunk.vertebra_b
     reach = 0.9 * patient.trunk.wall[0]
@@ -182,7 +182,7 @@ def _paint_vessels(canvas: Canvas, patient: Chest, lungs: Field) -> None:
         canvas.paint(where, np.minimum(radius - line, lungs[where] + 1.0), vessel.hu)
 
 
-def _paint_airways(canvas: Canvas, patient: Chest) -> None:
+def _paint_airways(canvas: SliceCanvas, patient: Chest) -> None:
     """Paint windpipe and main bronchi: air that is no lung."""
     height = _height(canvas)
     front = patient.trunk.spine_y - patient.trunk.vertebra_b
@@ -196,7 +196,7 @@ def _paint_airways(canvas: Canvas, patient: Chest) -> None:
             canvas.blob(side * apart - 2.0, front - 18.0, 6.2, 4.6, -970.0, side * 20.0)
 
 
-def _paint_under_diaphragm(canvas: Canvas, patient: Chest, cavity: Field) -> None:
+def _paint_under_diaphragm(canvas: SliceCanvas, patient: Chest, cavity: Field) -> None:
     """Paint liver, and stomach with its gas under the left dome."""
     for organ, hu in ((_left_dome(patient), 50.0), (patient.liver, 75.0)):
         section = canvas.section(organ)
@@ -216,7 +216,7 @@ def _left_dome(patient: Chest) -> Ellipsoid:
     return Ellipsoid(0.46 * a, -0.06 * b, -78.0, 0.46 * a, 0.72 * b, 84.0)
 
 
-def _paint_outside(canvas: Canvas, patient: Chest) -> None:
+def _paint_outside(canvas: SliceCanvas, patient: Chest) -> None:
     """Paint breasts and arms, which lie outside the trunk's oval."""
     trunk = patient.trunk
     if patient.breasts_mm and 0.1 < _height(canvas) < 0.6:
@@ -235,7 +235,7 @@ def _paint_outside(canvas: Canvas, patient: Chest) -> None:
             canvas.blob(x, 10.0, 6.0, 6.0, 20.0)
 
 
-def _paint_cage(canvas: Canvas, patient: Chest) -> None:
+def _paint_cage(canvas: SliceCanvas, patient: Chest) -> None:
     """Paint ribs round the chest, breastbone and, higher up, shoulder blades."""
     trunk, height = patient.trunk, _height(canvas)
     a, b = trunk.wall
@@ -259,7 +259,7 @@ def _paint_cage(canvas: Canvas, patient: Chest) -> None:
             canvas.paint(where, depth, trunk.cortex_hu * 0.8)
 
 
-def _section_depth(canvas: Canvas, organ: Ellipsoid) -> Field | None:
+def _section_depth(canvas: SliceCanvas, organ: Ellipsoid) -> Field | None:
     """Return the depth inside an organ's section on the whole grid, or None off it."""
     share = organ.share(canvas.z)
     if share * min(organ.a, organ.b) < 0.5:

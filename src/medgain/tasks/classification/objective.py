@@ -14,7 +14,7 @@ from medgain.tasks.backbones.classifier import Classifier
 from medgain.tasks.classification.config import ClassificationConfig
 from medgain.tasks.classification.probabilities import evaluate, probabilities
 from medgain.tasks.training.network import Network
-from medgain.tasks.training.objective import FOCAL_GAMMA, Objective, Part
+from medgain.tasks.training.objective import FOCAL_GAMMA, Examples, Objective
 
 
 class ClassificationObjective(Objective):
@@ -32,7 +32,7 @@ class ClassificationObjective(Objective):
     def __init__(
         self,
         config: ClassificationConfig,
-        parts: Mapping[str, Part],
+        parts: Mapping[str, Examples],
         classes: list[str],
         device: torch.device,
     ) -> None:
@@ -43,7 +43,7 @@ class ClassificationObjective(Objective):
             if name != "validation"
         }
 
-    def strata(self, part: Part) -> np.ndarray | None:
+    def strata(self, part: Examples) -> np.ndarray | None:
         """Return the label codes where sampling is balanced."""
         return part.truth if self.config.sampling == "balanced" else None
 
@@ -56,7 +56,7 @@ class ClassificationObjective(Objective):
         return (logits.argmax(dim=1) == truth).float().mean()
 
     def evaluate(
-        self, model: Network, validation: Part, dtype: torch.dtype
+        self, model: Network, validation: Examples, dtype: torch.dtype
     ) -> Mapping[str, float] | None:
         """Return loss, accuracy, balanced accuracy and AUROC."""
         assert isinstance(model, Classifier)

@@ -25,16 +25,15 @@ from medgain.tasks.classification.config import ClassificationConfig
 from medgain.tasks.classification.objective import ClassificationObjective
 from medgain.tasks.classification.probabilities import probabilities
 from medgain.tasks.training.batches import Pixels, mean_and_std
-from medgain.tasks.training.fitting import (
+from medgain.tasks.training.determinism import deterministic_cudnn, seeded_torch
+from medgain.tasks.training.objective import Examples
+from medgain.tasks.training.run import (
     PART_WORDS,
     check_pixels,
     describe_fit,
     named_sets,
-    own_chance,
-    reproducible,
     run_training,
 )
-from medgain.tasks.training.objective import Part
 
 PROBABILITY_PREFIX = "p_"
 
@@ -81,7 +80,7 @@ class ClassificationTask(Task):
                 "a classifier needs two or more",
             )
         unknown = [0.5] * images.channels
-        with own_chance(SeedTree(0), torch.device("cpu")):
+        with seeded_torch(SeedTree(0), torch.device("cpu")):
             build_classifier(
                 self._spec(images), weights=self.config.weights, mean=unknown, std=unknown
             )
@@ -101,7 +100,7 @@ class ClassificationTask(Task):
         started = time.perf_counter()
         model = self._build(data, seeds, device)
         parts = {
-            name: Part(Pixels(images, device), images.label_codes)
+            name: Examples(Pixels(images, device), images.label_codes)
             for name, images in named_sets(data).items()
         }
         dtype = resolve_precision(device, self.config.precision)
@@ -122,7 +121,7 @@ class ClassificationTask(Task):
         model = result.model
         assert isinstance(model, Classifier)
         check_same_kind(images, model.spec, f"image set '{images.card.name}'")
-        with reproducible():
+        with deterministic_cudnn():
             return probabilities(model, Pixels(images, model.device))
 
     def score(
@@ -207,11 +206,11 @@ class ClassificationTask(Task):
         if data.pretrain is not None:
             check_same_kind(data.pretrain, spec, "the pretraining set")
         mean, std = mean_and_std(train)
-        with own_chance(seeds.child("model"), torch.device("cpu")):
+        with seeded_torch(seeds.child("model"), torch.device("cpu")):
             model = build_classifier(spec, weights=self.config.weights, mean=mean, std=std)
         return model.to(memory_format=torch.channels_last).to(device)
 
-    def _threshold(self, model: Classifier, validation: Part) -> float | None:
+    def _threshold(self, model: Classifier, validation: Examples) -> float | None:
         if len(model.spec.classes) != 2:
             return None
         predicted = probabilities(model, validation.pixels)

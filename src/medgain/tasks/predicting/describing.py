@@ -11,7 +11,7 @@ import pandas as pd
 from medgain.runtime.files import write_json
 from medgain.runtime.version import __version__
 from medgain.tasks.predicting.model import Predictor
-from medgain.tasks.predicting.pictures import legend
+from medgain.tasks.predicting.overlays import legend
 from medgain.tasks.predicting.result import (
     AREAS_NAME,
     DECISIONS_NAME,

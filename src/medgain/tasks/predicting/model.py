@@ -12,7 +12,7 @@ from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.device import resolve_device
 from medgain.runtime.files import read_json
 from medgain.tasks.base import TASKS, FitResult, Task
-from medgain.tasks.predicting.preparing import ModelInput
+from medgain.tasks.predicting.model_input import ModelInput
 from medgain.tasks.saved import CONFIG_NAME, load_model
 
 CHUNK = 64  # images that are prepared and predicted at a time

@@ -21,12 +21,12 @@ from medgain.runtime.errors import DataError
 from medgain.runtime.files import atomic_folder
 from medgain.runtime.progress import progress
 from medgain.tasks.predicting.describing import write_description
+from medgain.tasks.predicting.mask_files import MaskWriter
 from medgain.tasks.predicting.model import CHUNK, Predictor
+from medgain.tasks.predicting.model_input import Preparer
 from medgain.tasks.predicting.options import PredictOptions
-from medgain.tasks.predicting.preparing import Preparer
 from medgain.tasks.predicting.result import PredictionResult, decision_rows
 from medgain.tasks.predicting.sources import Source, find_sources, safe_name
-from medgain.tasks.predicting.writing import Writer
 
 _NAMED = 20
 
@@ -61,7 +61,7 @@ def predict_to_folder(
     predictor = Predictor.load(model, device)
     run = _Run(predictor, options, quiet)
     with atomic_folder(out, overwrite=overwrite) as folder:
-        writer = Writer(folder, predictor, options.overlays)
+        writer = MaskWriter(folder, predictor, options.overlays)
         if (source / "card.json").is_file():
             run.image_set(ImageSet.open(source), writer)
         else:
@@ -82,7 +82,7 @@ class _Run:
         self.preparer = Preparer(predictor.takes, options.window)
         self.result = PredictionResult(predictor)
 
-    def image_set(self, images: ImageSet, writer: Writer) -> None:
+    def image_set(self, images: ImageSet, writer: MaskWriter) -> None:
         """Predict an image set, or its part `split`; score it where it has the truth."""
         chosen = _part(images, self.options.split)
         kept: list[np.ndarray] = []
@@ -98,7 +98,7 @@ class _Run:
                 advance(len(part), "")
         self._score(chosen, np.concatenate(kept))
 
-    def files(self, path: Path, writer: Writer) -> None:
+    def files(self, path: Path, writer: MaskWriter) -> None:
         """Predict the images and volumes at `path`.
 
         Raises:
@@ -119,7 +119,7 @@ class _Run:
                 advance(1, item.name)
         self._check_unreadable(path)
 
-    def _pictures(self, items: Sequence[Source], writer: Writer) -> None:
+    def _pictures(self, items: Sequence[Source], writer: MaskWriter) -> None:
         names, shown, prepared = [], [], []
         for item in items:
             try:
@@ -138,7 +138,7 @@ class _Run:
         names: Sequence[str],
         shown: Sequence[np.ndarray],
         prepared: Sequence[tuple[np.ndarray, Placement]],
-        writer: Writer,
+        writer: MaskWriter,
     ) -> np.ndarray:
         """Predict and write prepared images; return masks on their own pixels, or probabilities."""
         predicted = self.predictor.predict(np.stack([image for image, _ in prepared]))
@@ -155,7 +155,7 @@ class _Run:
         alike = len({mask.shape for mask in masks}) == 1  # always so in an image set
         return np.stack(masks) if alike else predicted
 
-    def _volume(self, item: Source, writer: Writer) -> None:
+    def _volume(self, item: Source, writer: MaskWriter) -> None:
         try:
             volume = _read(item, self.options.max_megapixels)
             ready = self.preparer.volume(volume)

@@ -13,7 +13,7 @@ from medgain.runtime.device import autocast
 from medgain.tasks.segmentation.config import SegmentationConfig
 from medgain.tasks.training.batches import Pixels
 from medgain.tasks.training.network import Network
-from medgain.tasks.training.objective import FOCAL_GAMMA, Objective, Part
+from medgain.tasks.training.objective import FOCAL_GAMMA, Examples, Objective
 
 _PIXELS_AT_ONCE = 1 << 20  # of images passed through together when predicting
 _SMOOTHING = 1.0  # pixels
@@ -36,7 +36,7 @@ class SegmentationObjective(Objective):
         return (logits.argmax(dim=1) == truth).float().mean()
 
     def evaluate(
-        self, model: Network, validation: Part, dtype: torch.dtype
+        self, model: Network, validation: Examples, dtype: torch.dtype
     ) -> Mapping[str, float] | None:
         """Return the loss, and the mean Dice over images and then over classes."""
         truth = validation.truth_on_device()

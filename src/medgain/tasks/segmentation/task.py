@@ -21,16 +21,15 @@ from medgain.tasks.segmentation.config import SegmentationConfig
 from medgain.tasks.segmentation.objective import SegmentationObjective, predict_logits
 from medgain.tasks.segmentation.segmenter import Segmenter, SegmenterSpec, build_segmenter
 from medgain.tasks.training.batches import Pixels, mean_and_std
-from medgain.tasks.training.fitting import (
+from medgain.tasks.training.determinism import deterministic_cudnn, seeded_torch
+from medgain.tasks.training.objective import Examples
+from medgain.tasks.training.run import (
     PART_WORDS,
     check_pixels,
     describe_fit,
     named_sets,
-    own_chance,
-    reproducible,
     run_training,
 )
-from medgain.tasks.training.objective import Part
 
 MASKS_NAME = "masks.npz"
 SPACING_COLUMNS = ("spacing_row_mm", "spacing_column_mm")
@@ -68,7 +67,7 @@ class SegmentationTask(Task):
         """
         check_masks(images, f"the image set '{images.card.name}'")
         unknown = [0.5] * images.channels
-        with own_chance(SeedTree(0), torch.device("cpu")):
+        with seeded_torch(SeedTree(0), torch.device("cpu")):
             build_segmenter(
                 self._spec(images), weights=self.config.weights, mean=unknown, std=unknown
             )
@@ -89,7 +88,7 @@ class SegmentationTask(Task):
         check_training_masks(sets)
         model = self._build(sets, seeds, device)
         parts = {
-            name: Part(Pixels(images, device), _masks(images)) for name, images in sets.items()
+            name: Examples(Pixels(images, device), _masks(images)) for name, images in sets.items()
         }
         dtype = resolve_precision(device, self.config.precision)
         objective = SegmentationObjective(self.config)
@@ -112,7 +111,7 @@ class SegmentationTask(Task):
         check_pixels(
             images, model.spec.channels, model.spec.size_px, f"image set '{images.card.name}'"
         )
-        with reproducible():
+        with deterministic_cudnn():
             chunks = predict_logits(model, Pixels(images, model.device))
             codes = [logits.argmax(dim=1).to(torch.uint8).cpu() for logits in chunks]
         if not codes:
@@ -182,7 +181,7 @@ class SegmentationTask(Task):
         for name, images in sets.items():
             check_pixels(images, spec.channels, spec.size_px, f"the {PART_WORDS[name]}")
         mean, std = mean_and_std(train)
-        with own_chance(seeds.child("model"), torch.device("cpu")):
+        with seeded_torch(seeds.child("model"), torch.device("cpu")):
             model = build_segmenter(spec, weights=self.config.weights, mean=mean, std=std)
         return model.to(memory_format=torch.channels_last).to(device)
 

@@ -20,9 +20,9 @@ from medgain.tasks.backbones.layers import set_trainable, train_mode
 from medgain.tasks.training.batches import BatchSampler
 from medgain.tasks.training.config import TrainingConfig
 from medgain.tasks.training.network import Network
-from medgain.tasks.training.objective import Objective, Part
+from medgain.tasks.training.objective import Examples, Objective
 from medgain.tasks.training.optimisation import LearningRate, make_optimiser
-from medgain.tasks.training.phases import Phase
+from medgain.tasks.training.phases import TrainingPhase
 
 _CHECK_EVERY_STEPS = 10  # reading the loss makes a GPU wait, so it isn't done at every step
 
@@ -73,7 +73,7 @@ class Progress:
     stopped_early: bool = False
 
 
-class Trainer:
+class ModelTrainer:
     """Trains one network on one arm's data.
 
     Args:
@@ -91,7 +91,7 @@ class Trainer:
         model: Network,
         config: TrainingConfig,
         objective: Objective,
-        parts: Mapping[str, Part],
+        parts: Mapping[str, Examples],
         *,
         policy: Policy | None,
         seeds: SeedTree,
@@ -115,7 +115,7 @@ class Trainer:
         )
         self.progress = Progress()
 
-    def run(self, phases: list[Phase]) -> Progress:
+    def run(self, phases: list[TrainingPhase]) -> Progress:
         """Train through all phases, then put the best weights back.
 
         Raises:
@@ -128,7 +128,7 @@ class Trainer:
         self.model.eval()
         return self.progress
 
-    def _run_phase(self, phase: Phase, *, may_stop: bool) -> None:
+    def _run_phase(self, phase: TrainingPhase, *, may_stop: bool) -> None:
         started, progress = time.perf_counter(), self.progress
         self._stopping.waited = 0  # a new phase gets its patience in full
         layers = set_trainable(self.model, phase.last_layers)
@@ -159,7 +159,7 @@ class Trainer:
             }
         )
 
-    def _step(self, phase: Phase, optimiser: torch.optim.Optimizer, rate: float) -> None:
+    def _step(self, phase: TrainingPhase, optimiser: torch.optim.Optimizer, rate: float) -> None:
         part, indices = self.parts[phase.data], self._samplers[phase.data].next()
         images = part.pixels.take(indices)
         truth = self._truth[phase.data][torch.from_numpy(indices).to(self.device)]
@@ -178,7 +178,7 @@ class Trainer:
         self.progress.losses.append(loss.detach())
         self.progress.hits.append(self.objective.hits(logits.detach(), truth))
 
-    def _evaluate(self, phase: Phase, rate: float) -> Mapping[str, float]:
+    def _evaluate(self, phase: TrainingPhase, rate: float) -> Mapping[str, float]:
         train_loss, progress = self._check_losses(phase), self.progress
         scores = self.objective.evaluate(self.model, self.parts["validation"], self.dtype)
         if scores is None:
@@ -205,7 +205,7 @@ class Trainer:
             progress.best_step = progress.step
         self._stopping.improves(scores)
 
-    def _check_losses(self, phase: Phase) -> float:
+    def _check_losses(self, phase: TrainingPhase) -> float:
         """Return the mean loss since the last evaluation; it must be finite at every step."""
         losses = torch.stack(self.progress.losses).double().cpu().numpy()
         bad = np.flatnonzero(~np.isfinite(losses))
@@ -214,7 +214,7 @@ class Trainer:
             raise self._failure(step, f"the loss is {losses[bad[0]]}", phase)
         return float(losses.mean())
 
-    def _failure(self, step: int, cause: str, phase: Phase) -> TrainingFailure:
+    def _failure(self, step: int, cause: str, phase: TrainingPhase) -> TrainingFailure:
         remedy = f"lower task.learning_rate (now {phase.learning_rate:g})"
         if phase.last_layers not in (None, 0):
             remedy = f"lower task.fine_tune.learning_rate (now {phase.learning_rate:g})"
@@ -228,7 +228,7 @@ class Trainer:
 
 
 def _sampler(
-    strata: np.ndarray | None, part: Part, config: TrainingConfig, seeds: SeedTree
+    strata: np.ndarray | None, part: Examples, config: TrainingConfig, seeds: SeedTree
 ) -> BatchSampler:
     codes = np.zeros(len(part.pixels), np.int64) if strata is None else strata
     return BatchSampler(codes, config.batch_size, balanced=strata is not None, rng=seeds.numpy())

@@ -17,7 +17,7 @@ FOCAL_GAMMA = 2.0  # Lin et al. 2017, ICCV
 
 
 @dataclass(frozen=True)
-class Part:
+class Examples:
     """Images to train on or to evaluate, with the truth about them.
 
     Args:
@@ -41,7 +41,7 @@ class Objective(ABC):
 
     hit_name: ClassVar[str]
 
-    def strata(self, part: Part) -> np.ndarray | None:
+    def strata(self, part: Examples) -> np.ndarray | None:
         """Return a code per image, (N,), to balance batches by; None for natural batches."""
         return None
 
@@ -55,7 +55,7 @@ class Objective(ABC):
 
     @abstractmethod
     def evaluate(
-        self, model: Network, validation: Part, dtype: torch.dtype
+        self, model: Network, validation: Examples, dtype: torch.dtype
     ) -> Mapping[str, float] | None:
         """Return the loss ("loss") and other scores; None where predictions are not finite.
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from medgain.tasks.training.config import Schedule, TrainingConfig
-from medgain.tasks.training.phases import Phase
+from medgain.tasks.training.phases import TrainingPhase
 
 _BETTER_BY = 1e-6  # less than this is no improvement
 
@@ -16,7 +16,7 @@ _BETTER_BY = 1e-6  # less than this is no improvement
 class LearningRate:
     """The learning rate of each step of a phase."""
 
-    def __init__(self, schedule: Schedule, phase: Phase) -> None:
+    def __init__(self, schedule: Schedule, phase: TrainingPhase) -> None:
         self.schedule = schedule
         self.phase = phase
         self._plateau_factor = 1.0

@@ -9,7 +9,7 @@ from medgain.tasks.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
-class Phase:
+class TrainingPhase:
     """Consecutive steps on the same images with the same layers learning.
 
     Args:
@@ -37,7 +37,7 @@ class Phase:
         return self.end - self.first
 
 
-def plan_phases(config: TrainingConfig, *, pretrains: bool) -> list[Phase]:
+def plan_phases(config: TrainingConfig, *, pretrains: bool) -> list[TrainingPhase]:
     """Return the phases of a run; their steps add up to `config.steps` in every arm."""
     switch = round(config.steps * config.pretrain_share) if pretrains else 0
     if pretrains:  # both kinds of image get a step, unless there is only one
@@ -48,7 +48,7 @@ def plan_phases(config: TrainingConfig, *, pretrains: bool) -> list[Phase]:
         for start, stop, synthetic in spans:
             if start < stop:
                 phases.append(
-                    Phase(
+                    TrainingPhase(
                         name=("pretrain: " if synthetic else "") + _name(last_layers),
                         data="pretrain" if synthetic else "train",
                         first=start,

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from medgain.files.pixels import Volume
+from medgain.tasks.predicting.dicom_seg import UnreferableError, write_dicom_seg
 from medgain.tasks.predicting.model import Predictor
-from medgain.tasks.predicting.pictures import overlay, write_png
+from medgain.tasks.predicting.nifti_labels import write_nifti
+from medgain.tasks.predicting.overlays import overlay, write_png
 from medgain.tasks.predicting.result import area_rows, volume_rows
 from medgain.tasks.predicting.sources import Source
-from medgain.tasks.predicting.writing_dicom_seg import UnreferableError, write_dicom_seg
-from medgain.tasks.predicting.writing_nifti import write_nifti
 
 MASKS_FOLDER, OVERLAYS_FOLDER = "masks", "overlays"
 SOME_SLICES = 12
 Rows = list[dict[str, Any]]
 
 
-class Writer:
+class MaskWriter:
     """Writes the masks of one run below `folder`.
 
     Args:

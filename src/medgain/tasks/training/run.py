@@ -1,9 +1,7 @@
-"""What fitting is for every task: seeded weights, one run of the loop, and what to record."""
+"""One training run of any task: its image sets, the loop, and what the fit records."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,9 +11,10 @@ from medgain.runtime.errors import DataError
 from medgain.runtime.seeds import SeedTree
 from medgain.tasks.base import TrainingData
 from medgain.tasks.training.config import TrainingConfig
-from medgain.tasks.training.loop import Progress, Trainer
+from medgain.tasks.training.determinism import seeded_torch
+from medgain.tasks.training.loop import ModelTrainer, Progress
 from medgain.tasks.training.network import Network
-from medgain.tasks.training.objective import Objective, Part
+from medgain.tasks.training.objective import Examples, Objective
 from medgain.tasks.training.phases import plan_phases
 
 PART_WORDS = {
@@ -46,35 +45,18 @@ def run_training(
     model: Network,
     config: TrainingConfig,
     objective: Objective,
-    parts: dict[str, Part],
+    parts: dict[str, Examples],
     data: TrainingData,
     *,
     seeds: SeedTree,
     dtype: torch.dtype,
 ) -> Progress:
     """Train `model` through all its phases; dropout draws from the seeds' child "dropout"."""
-    trainer = Trainer(model, config, objective, parts, policy=data.policy, seeds=seeds, dtype=dtype)
-    with own_chance(seeds.child("dropout"), model.device):
+    trainer = ModelTrainer(
+        model, config, objective, parts, policy=data.policy, seeds=seeds, dtype=dtype
+    )
+    with seeded_torch(seeds.child("dropout"), model.device):
         return trainer.run(plan_phases(config, pretrains=data.pretrain is not None))
-
-
-@contextmanager
-def own_chance(seeds: SeedTree, device: torch.device) -> Iterator[None]:
-    """Seed torch's global random state for what draws from nowhere else (initial weights,
-    dropout), and put it back afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), reproducible():
-        torch.manual_seed(seeds.integer())
-        yield
-
-
-@contextmanager
-def reproducible() -> Iterator[None]:
-    """Let cuDNN take the same algorithm every time; on the CPU this changes nothing."""
-    with torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=True
-    ):
-        yield
 
 
 def describe_fit(model: Network, name: str, done: Progress, dtype: torch.dtype) -> dict[str, Any]:

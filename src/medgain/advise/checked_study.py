@@ -1,4 +1,4 @@
-"""Try whether a plan can run on its set: open it, guard it against leaks, and split it."""
+"""`CheckedStudy`: a plan that can run on its set: open it, guard it against leaks, and split it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from medgain.study.stages.graph import list_stages
 
 
 @dataclass(frozen=True)
-class Trial:
+class CheckedStudy:
     """A study that can run.
 
     Attributes:
@@ -51,7 +51,7 @@ def make_study(suggestion: Suggestion, like: Study | None = None, device: str = 
     return Study.load(suggestion.plan(), overrides={"runtime": {"device": chosen}})
 
 
-def try_plan(suggestion: Suggestion, path: Path, device: str = "auto") -> Trial:
+def try_plan(suggestion: Suggestion, path: Path, device: str = "auto") -> CheckedStudy:
     """Prepare the suggested study in the folder `path`, dropping what can't be done.
 
     Images in two parts of the set are left out of training, as `on_leak: drop` does, and
@@ -78,7 +78,7 @@ def try_plan(suggestion: Suggestion, path: Path, device: str = "auto") -> Trial:
         suggestion = replace(suggestion, drop_leaks=False)
         study = make_study(suggestion, device=device)
     folder.write_plan(study.plan)
-    return Trial(suggestion, study, folder, prepared, dataset, tuple(left_out))
+    return CheckedStudy(suggestion, study, folder, prepared, dataset, tuple(left_out))
 
 
 def _without_smallest(suggestion: Suggestion) -> Suggestion:
