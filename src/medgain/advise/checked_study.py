@@ -1,4 +1,4 @@
-"""`CheckedStudy`: a plan that can run on its set: open it, guard it against leaks, and split it."""
+"""Check whether a plan can run on its set: open it, guard it against leaks, and split it."""
 
 from __future__ import annotations
 
