@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test slow lint format bench bench-statistics bench-training bench-policies mutants clean
+.PHONY: install schemas demo test slow lint format bench bench-statistics bench-training bench-policies mutants clean
 
 install: $(STAMP)
 
@@ -15,6 +15,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/medgain study run recipes/chest-phantom-demo.yaml --out demo --resume
+
+schemas: $(STAMP)
+	$(BIN)/python tests/record_schemas.py
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m "not slow"
