@@ -7,10 +7,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from medgain.imageset.imageset import Card, ImageSet, Study
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.files import read_json
-from medgain.study import load_plan
+from medgain.study import Study, load_plan
 from medgain.study.cells import Cell, Fold, list_cells, list_folds, split_fold
 from medgain.study.dataset import prepare
 from medgain.study.folder import StudyFolder

@@ -20,7 +20,7 @@ import pytest
 from documentation import ROOT, examples, page, undocumented
 from medgain.assess.score.folder import score_to_folder
 from medgain.cli import main as cli
-from medgain.imageset.imageset import Card, ImageSet, Study
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.metrics.base import METRICS, find_metric
 from medgain.metrics.classification.inputs import Scored
 from medgain.metrics.classification.table import classification_metric
@@ -34,7 +34,7 @@ from medgain.runtime.seeds import SeedTree
 from medgain.runtime.text import figure
 from medgain.study.inference.bootstrap import bootstrap_groups
 from medgain.study.inference.interval import gain_interval
-from medgain.study.study import StudyResult
+from medgain.study.study import Study, StudyResult
 from toys import draw, toy_plan
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medgain.imageset.imageset import Card, ImageSet, Study
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.metrics import segmentation_table, summarise_segmentation
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.files import read_json
+from medgain.study import Study
 from medgain.study.arms import assemble
 from medgain.study.cells import Cell, list_folds, split_fold
 from medgain.study.dataset import prepare

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medgain.imageset.imageset import Card, ImageSet, Study
+from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.errors import ConfigError, DataError, MedgainError
 from medgain.runtime.files import read_json
 from medgain.runtime.seeds import SeedTree
-from medgain.study import load_plan, open_study
+from medgain.study import Study, load_plan, open_study
 from medgain.study.cells import list_cells, split_fold
 from medgain.study.dataset import load_prepared, prepare
 from medgain.study.folder import StudyFolder
