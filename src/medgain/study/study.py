@@ -21,6 +21,7 @@ from medgain.study.executors.base import EXECUTORS
 from medgain.study.folder import StudyFolder
 from medgain.study.inference.conclusion import conclude
 from medgain.study.inference.generator_summary import read_assessments
+from medgain.study.notebook import verdict_html
 from medgain.study.plan.loading import load_plan
 from medgain.study.plan.plan import Plan
 from medgain.study.records.stage import PlannedStages
@@ -42,6 +43,10 @@ class StudyResult:
     folder: Path
     results: Results
     verdict: Verdict
+
+    def _repr_html_(self) -> str:
+        """Return the verdict table, which a notebook shows."""
+        return verdict_html(self.verdict)
 
 
 class Study:
