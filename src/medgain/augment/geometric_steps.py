@@ -123,15 +123,15 @@ class GeometricSteps(StepSettings):
     """Settings of the steps that move pixels, and of what stands outside the image."""
 
     rotation_deg: Annotated[
-        Span, Step(0, "plus-minus", -360.0, 360.0, affine=_turn, words=_turned)
+        Span, Step("plus-minus", -360.0, 360.0, row=0, affine=_turn, words=_turned)
     ] = Field(default=0.0, description="rotation angle, degrees; r means -r to r")
     shift_x: Annotated[
         Span,
         Step(
-            2,
             "plus-minus",
             -1.0,
             1.0,
+            row=2,
             drawn=("shift_x_px",),
             ends=_shift_x_ends,
             finish=_whole_pixels,
@@ -142,10 +142,10 @@ class GeometricSteps(StepSettings):
     shift_y: Annotated[
         Span,
         Step(
-            3,
             "plus-minus",
             -1.0,
             1.0,
+            row=3,
             drawn=("shift_y_px",),
             ends=_shift_y_ends,
             finish=_whole_pixels,
@@ -158,15 +158,15 @@ class GeometricSteps(StepSettings):
         default=False, description="draw shifts as whole pixels (DiffAugment)"
     )
     shear_deg: Annotated[
-        Span, Step(1, "plus-minus", -80.0, 80.0, affine=_shear, words=_sheared)
+        Span, Step("plus-minus", -80.0, 80.0, row=1, affine=_shear, words=_sheared)
     ] = Field(default=0.0, description="shear angle, degrees (Keras' unit); s means -s to s")
     zoom: Annotated[
         Span,
         Step(
-            4,
             "factor",
             0.05,
             20.0,
+            row=4,
             neutral=1.0,
             drawn=("zoom_x", "zoom_y"),
             finish=_one_zoom,
@@ -180,10 +180,10 @@ class GeometricSteps(StepSettings):
     flip_horizontal: Annotated[
         bool,
         Step(
-            6,
             "chance",
             0.0,
             1.0,
+            row=6,
             affine=_mirror_x,
             words=lambda yes: "mirrored left-right" if yes else "",
         ),
@@ -191,10 +191,10 @@ class GeometricSteps(StepSettings):
     flip_vertical: Annotated[
         bool,
         Step(
-            7,
             "chance",
             0.0,
             1.0,
+            row=7,
             affine=_mirror_y,
             words=lambda yes: "mirrored top-bottom" if yes else "",
         ),
@@ -202,10 +202,10 @@ class GeometricSteps(StepSettings):
     elastic_alpha: Annotated[
         Span,
         Step(
-            14,
             "up-to",
             0.0,
             0.25,
+            row=14,
             drawn=("elastic_px",),
             ends=_elastic_ends,
             draw_more=_elastic_nodes,

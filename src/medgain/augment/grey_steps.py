@@ -81,10 +81,10 @@ class GreySteps(StepSettings):
     blur_sigma_px: Annotated[
         Span,
         Step(
-            13,
             "up-to",
             0.0,
             32.0,
+            row=13,
             change=_blur,
             words=lambda px: f"blurred by {px:.1f} px" if px > 0 else "",
         ),
@@ -92,10 +92,10 @@ class GreySteps(StepSettings):
     saturation: Annotated[
         Span,
         Step(
-            10,
             "factor",
             0.0,
             10.0,
+            row=10,
             neutral=1.0,
             change=_saturate,
             colour_only=True,
@@ -105,10 +105,10 @@ class GreySteps(StepSettings):
     brightness: Annotated[
         Span,
         Step(
-            8,
             "plus-minus",
             -1.0,
             1.0,
+            row=8,
             pointwise=_brighten,
             words=lambda added: f"brightness {100 * added:+.0f} %" if added else "",
         ),
@@ -116,10 +116,10 @@ class GreySteps(StepSettings):
     contrast: Annotated[
         Span,
         Step(
-            9,
             "factor",
             0.0,
             10.0,
+            row=9,
             neutral=1.0,
             pointwise=_stretch,
             words=lambda factor: f"contrast × {factor:.2f}" if abs(factor - 1) >= 0.005 else "",
@@ -128,10 +128,10 @@ class GreySteps(StepSettings):
     gamma: Annotated[
         Span,
         Step(
-            11,
             "ratio",
             0.05,
             20.0,
+            row=11,
             neutral=1.0,
             ends=_log_ends,
             finish=_exponential,
@@ -142,10 +142,10 @@ class GreySteps(StepSettings):
     noise_sd: Annotated[
         Span,
         Step(
-            12,
             "up-to",
             0.0,
             1.0,
+            row=12,
             draw_more=_noise_seeds,
             change=_add_noise,
             words=lambda sd: f"noise of sd {100 * sd:.1f} %" if sd > 0 else "",

@@ -42,12 +42,12 @@ class Step:
     import torch at its head, so that listing policies stays quick.
 
     Args:
-        row: its row of the one uniform draw (the first, if it draws several numbers). Rows are
-            never renumbered, or seeds would give other images; a new step takes the next one.
         single: what a single number x means: "plus-minus" [−x, x], "factor" [1 − x, 1 + x],
             "up-to" [0, x], "ratio" [1/(1 + x), 1 + x]; "chance" is a setting that is on or off,
             whose step is taken for every second image.
         low, high: bounds between which the range may lie.
+        row: its row of the one uniform draw (the first, if it draws several numbers). Rows are
+            never renumbered, or seeds would give other images; a new step takes the next one.
         neutral: the number that changes nothing.
         words: what is said of its drawn numbers, or "" where nothing is to be said.
         drawn: names of its drawn numbers, if they aren't called like the setting.
@@ -66,10 +66,10 @@ class Step:
         colour_only: whether it does nothing to images of one channel.
     """
 
-    row: int
     single: Literal["plus-minus", "factor", "up-to", "ratio", "chance"]
     low: float
     high: float
+    row: int
     words: Callable[..., str]
     neutral: float = 0.0
     drawn: tuple[str, ...] = ()
