@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 import torch
 
@@ -109,3 +111,11 @@ def test_take_keeps_rows() -> None:
     assert len(two) == 2
     assert torch.equal(two["rotation_deg"], params["rotation_deg"][[4, 1]])
     assert torch.equal(two["elastic_nodes"], params["elastic_nodes"][[4, 1]])
+
+
+def test_parameters_can_be_kept_and_sent_to_another_process() -> None:
+    params = draw(0, 6, rotation_deg=9, noise_sd=0.1, elastic_alpha=0.05)
+    again = pickle.loads(pickle.dumps(params))
+    assert again.describe(2) == params.describe(2)
+    assert set(again.values) == set(params.values)
+    assert all(torch.equal(again[name], params[name]) for name in params.values)

@@ -13,7 +13,7 @@ from medgain.augment.step import Step
 
 @dataclass(frozen=True)
 class Parameters:
-    """Parameters of one batch of n images of `size` (H, W): a policy's steps and their numbers.
+    """Parameters of one batch of n images of `size` (H, W): numbers for each step of `settings`.
 
     `params["rotation_deg"]` is the tensor (n,) that was drawn for a step; the names are those of
     the settings, but for `shift_x_px`, `shift_y_px`, `zoom_x`, `zoom_y` and `elastic_px`.
@@ -24,7 +24,7 @@ class Parameters:
     """
 
     size: tuple[int, int]
-    steps: Mapping[str, Step]
+    settings: type[PolicyConfig]
     values: Mapping[str, torch.Tensor]
 
     def __len__(self) -> int:
@@ -34,22 +34,26 @@ class Parameters:
         return self.values[name]
 
     @property
+    def steps(self) -> Mapping[str, Step]:
+        """The steps that the numbers are for."""
+        return self.settings.steps()
+
+    @property
     def device(self) -> torch.device:
         """The device that the parameters are on."""
         return next(iter(self.values.values())).device
 
     @classmethod
     def identity(
-        cls, n: int, size: tuple[int, int], config: type[PolicyConfig] = PolicyConfig
+        cls, n: int, size: tuple[int, int], settings: type[PolicyConfig] = PolicyConfig
     ) -> Parameters:
         """Return parameters that leave n images of `size` as they are."""
-        steps = config.steps()
         values = {
             name: torch.full((n,), bool(step.neutral) if step.single == "chance" else step.neutral)
-            for step in steps.values()
+            for step in settings.steps().values()
             for name in step.drawn
         }
-        return cls(size, steps, values)
+        return cls(size, settings, values)
 
     def changed(self, values: Mapping[str, torch.Tensor]) -> Parameters:
         """Return these parameters with some of the tensors replaced."""
@@ -120,7 +124,7 @@ def draw_parameters(
     for name, step in steps.items():
         if step.draw_more is not None and config.active(name):
             values.update(step.draw_more(config, values, size, generator))
-    return Parameters(size, steps, values)
+    return Parameters(size, type(config), values)
 
 
 def _rows(steps: Mapping[str, Step]) -> list[str]:
