@@ -29,10 +29,10 @@ from medgain.study.stages.generator import (
     validation_images,
 )
 from medgain.study.stages.graph import list_stages
+from medgain.study.synthetic.filter_scores import AgreementScore, RealismScore, fit_softmax
 from medgain.study.synthetic.filtering import FilteredSampler
-from medgain.study.synthetic.judges import AgreementJudge, RealismJudge, fit_softmax
 from medgain.study.synthetic.routes import making, settings_for_classes
-from medgain.study.synthetic.sampling import open_drawing, translate
+from medgain.study.synthetic.sampling import open_sampler, translate
 from toys import draw, toy_plan
 
 TINY = {"width": 2, "batch_size": 4, "blocks": 1}
@@ -329,7 +329,7 @@ def test_a_generator_that_is_told_the_class_is_trained_once_and_asked_for_it(tra
     cell = next(cell for cell in list_cells(study.plan) if cell.arm == "told")
     (stage,) = generator_stages(study.plan, prepared, cell)
     assert stage.classes == ("ill", "well")
-    drawing = open_drawing(
+    drawing = open_sampler(
         folder, study.plan, prepared, cell, training_images(study.plan, prepared, stage)
     )
     assert drawing is not None
@@ -344,7 +344,7 @@ def test_translations_are_of_training_images_and_in_their_groups(translated, arm
     cell = next(cell for cell in list_cells(study.plan) if cell.arm == arm)
     split = split_fold(study.plan, prepared.images, cell.where, prepared.banned)
     train = prepared.images.take(split.train)
-    drawing = open_drawing(folder, study.plan, prepared, cell, train)
+    drawing = open_sampler(folder, study.plan, prepared, cell, train)
     assert drawing is not None
     groups = train.records.set_index("image_id")["group"]
     for label in drawing.making.makes:
@@ -388,7 +388,7 @@ def test_sources_that_are_given_repeat_with_changes(translated):
     train = prepared.images.take(
         split_fold(study.plan, prepared.images, cell.where, prepared.banned).train
     )
-    drawing = open_drawing(folder, study.plan, prepared, cell, train)
+    drawing = open_sampler(folder, study.plan, prepared, cell, train)
     assert drawing is not None
     well = train.take(train.records["label"] == "well").take(range(5))
     drawn = translate(drawing.generators["ill"], well, "ill", 12, SeedTree(0))
@@ -405,7 +405,7 @@ def test_no_test_image_reaches_a_generator_a_filter_or_a_threshold(plan, tmp_pat
     """Everything that is learned from or chosen by is recorded, in every fold."""
     from medgain.generators.models.copy import CopyGenerator
     from medgain.generators.models.gaussian import GaussianGenerator
-    from medgain.study.synthetic import judges
+    from medgain.study.synthetic import filter_scores
 
     seen: dict[str, set[str]] = {"trained": set(), "followed": set(), "judged": set()}
 
@@ -422,7 +422,7 @@ def test_no_test_image_reaches_a_generator_a_filter_or_a_threshold(plan, tmp_pat
 
     spy(GaussianGenerator)
     spy(CopyGenerator)
-    for kind in (judges.AgreementJudge, judges.RealismJudge):
+    for kind in (filter_scores.AgreementScore, filter_scores.RealismScore):
         begin = kind.__init__
 
         def recorded(self, train, *rest, begin=begin):
@@ -512,19 +512,19 @@ def test_a_fold_is_divided_once(plan, tmp_path, monkeypatch):
 
 def test_agreement_knows_the_classes_and_how_well_it_knows_them():
     real = three()
-    judge = AgreementJudge(real, SeedTree(0))
-    assert judge.facts["balanced_accuracy"] > 0.9
+    score = AgreementScore(real, SeedTree(0))
+    assert score.described["balanced_accuracy"] > 0.9
     own = real.records["label"].to_numpy()
     for label in "abc":
-        scores = judge.scores(real, label)
+        scores = score.scores(real, label)
         assert scores.min() >= 0 and scores.max() <= 1
         assert scores[own == label].min() > scores[own != label].max()
-    total = sum(judge.scores(real, label) for label in "abc")
+    total = sum(score.scores(real, label) for label in "abc")
     np.testing.assert_allclose(total, 1.0)
     with pytest.raises(DataError, match="no training image is of the class 'd'"):
-        judge.scores(real, "d")
+        score.scores(real, "d")
     with pytest.raises(DataError, match="two classes.*realism"):
-        AgreementJudge(real.take(own == "a"), SeedTree(0))
+        AgreementScore(real.take(own == "a"), SeedTree(0))
 
 
 def test_softmax_regression_weighs_classes_alike_and_has_a_known_solution():
@@ -542,7 +542,7 @@ def test_realism_is_the_papers_ratio_without_the_widest_balls():
     images = three()
     own = images.records["label"].to_numpy()
     real, made = images.take(own == "a"), images.take(own != "c")
-    scores = RealismJudge(images).scores(made, "a")
+    scores = RealismScore(images).scores(made, "a")
     first, second = standardise(
         radiomics(np.asarray(real.images))[0], radiomics(np.asarray(made.images))[0]
     )
@@ -557,7 +557,7 @@ def test_realism_is_the_papers_ratio_without_the_widest_balls():
     labels = made.records["label"].to_numpy()
     assert np.median(scores[labels == "a"]) > 2 * np.median(scores[labels == "b"])
     with pytest.raises(DataError, match="at least 4 training images of the class 'a'"):
-        RealismJudge(images.take([0, 1, 2, 3])).scores(made, "a")
+        RealismScore(images.take([0, 1, 2, 3])).scores(made, "a")
 
 
 @pytest.mark.parametrize("keep", [1.0, 0.5, 0.3, 0.001])
@@ -582,7 +582,7 @@ def test_a_filter_keeps_the_best_share_in_the_order_drawn(keep):
     assert kept.records["image_id"].is_monotonic_increasing
     described = chosen.report()
     assert (described.by, described.keep) == ("realism", keep)
-    scores = RealismJudge(real).scores(kept, "a")
+    scores = RealismScore(real).scores(kept, "a")
     assert described.classes["a"].threshold == pytest.approx(scores.min())
     assert described.classes["a"].kept == 3
 
@@ -599,9 +599,9 @@ def test_no_filter_is_as_if_it_were_not_there(plan, tmp_path):
 
 
 def test_a_filter_that_cannot_score_fails_its_cells_and_says_why(plan, tmp_path, monkeypatch):
-    from medgain.study.synthetic import judges
+    from medgain.study.synthetic import filter_scores
 
-    monkeypatch.setattr(judges, "NEIGHBOURS", 10_000)
+    monkeypatch.setattr(filter_scores, "NEIGHBOURS", 10_000)
     spec = {"generator": "gaussian", "filter": {"by": "realism"}}
     plan["arms"] = {"real": {}, "filtered": {"synthetic": spec}}
     result = Study.load(plan).run(tmp_path / "out", workers=1)

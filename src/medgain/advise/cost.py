@@ -11,7 +11,7 @@ from typing import Any
 from medgain.advise.probe.run import Probe
 from medgain.generators.base import GENERATORS
 from medgain.study.arms import count_per_class, wanted_counts
-from medgain.study.cells import Cell, Split, list_folds
+from medgain.study.cells import Cell, FoldRows, list_folds
 from medgain.study.dataset import Prepared
 from medgain.study.plan.plan import Plan
 from medgain.study.stages.assessment import AssessmentStage
@@ -88,7 +88,7 @@ class _Estimate:
 
     def __init__(self, plan: Plan, prepared: Prepared, probe: Probe) -> None:
         self.plan, self.prepared, self.probe = plan, prepared, probe
-        self._splits: dict[float, tuple[Split, dict[str, int]]] = {}
+        self._splits: dict[float, tuple[FoldRows, dict[str, int]]] = {}
 
     def stage(self, stage: Stage) -> float:
         """Return the seconds of a stage."""
@@ -107,7 +107,7 @@ class _Estimate:
         extra, drawing = self._extra(cell, per_class)
         return self._fit(len(split.train) + extra, split) + drawing + self._test(len(split.test))
 
-    def _fit(self, train_images: int, split: Split) -> float:
+    def _fit(self, train_images: int, split: FoldRows) -> float:
         rate, config = self.probe.task, self.plan.make_task().config
         evaluations = math.ceil(config.steps / config.evaluate_every)
         return (
@@ -158,7 +158,7 @@ class _Estimate:
         trained = self._fit(seen, split) if self.plan.task_kind.needs_masks else 0.0
         return rate.seconds(seen) + trained
 
-    def _split(self, fraction: float) -> tuple[Split, dict[str, int]]:
+    def _split(self, fraction: float) -> tuple[FoldRows, dict[str, int]]:
         if fraction not in self._splits:
             split = self.prepared.split(self.plan, list_folds(self.plan, fraction)[0])
             per_class = count_per_class(self.prepared.images, split.train)

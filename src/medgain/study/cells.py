@@ -47,7 +47,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Split:
+class FoldRows:
     """Positions of a fold's images in the study's data set."""
 
     train: np.ndarray
@@ -80,7 +80,7 @@ def list_cells(plan: Plan) -> list[Cell]:
 
 def split_fold(
     plan: Plan, images: ImageSet, where: Fold, banned: frozenset[str] = frozenset()
-) -> Split:
+) -> FoldRows:
     """Return the training, validation and test part of a fold.
 
     The order is fixed: test first, then what `class_fractions` keeps of the rest, then the
@@ -104,7 +104,7 @@ def split_fold(
     train, validation = splits.split_validation(
         images, subset, plan.protocol.validation, where.seeds(plan).child("validation").numpy()
     )
-    return Split(np.sort(train), np.sort(validation), np.sort(test))
+    return FoldRows(np.sort(train), np.sort(validation), np.sort(test))
 
 
 def _pool_and_test(plan: Plan, images: ImageSet, where: Fold) -> splits.Split:

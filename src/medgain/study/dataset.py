@@ -15,7 +15,7 @@ from medgain.phantoms import PHANTOMS
 from medgain.runtime.errors import LeakError
 from medgain.runtime.files import atomic_folder, read_json
 from medgain.runtime.records import write_record
-from medgain.study.cells import Fold, Split, list_folds, split_fold
+from medgain.study.cells import Fold, FoldRows, list_folds, split_fold
 from medgain.study.folder import StudyFolder
 from medgain.study.keys import digest
 from medgain.study.plan.plan import HoldOut, Official, PhantomSource, Plan
@@ -46,11 +46,11 @@ class Prepared:
     banned: frozenset[str]
     external: dict[str, ImageSet]
     key: str
-    _splits: dict[tuple[object, ...], Split] = field(
+    _splits: dict[tuple[object, ...], FoldRows] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    def split(self, plan: Plan, where: Fold) -> Split:
+    def split(self, plan: Plan, where: Fold) -> FoldRows:
         """Return the parts of a fold; each fold is divided once, however often it is asked for."""
         asked = plan.seed, plan.protocol.model_dump_json(), str(plan.class_fractions), where
         if asked not in self._splits:

@@ -12,7 +12,7 @@ from medgain.advise.probe.clock import Clock
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.seeds import SeedTree
 from medgain.study.arms import assemble
-from medgain.study.cells import Split
+from medgain.study.cells import FoldRows
 from medgain.study.dataset import Prepared
 from medgain.study.plan.plan import Plan
 from medgain.tasks.base import FitResult
@@ -47,7 +47,7 @@ class TaskRate:
 
 
 def measure_task(
-    plan: Plan, prepared: Prepared, split: Split, clock: Clock, seconds: float
+    plan: Plan, prepared: Prepared, split: FoldRows, clock: Clock, seconds: float
 ) -> TaskRate:
     """Train the reference arm's model for a few steps, and time the parts.
 

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from medgain.runtime.device import Precision
 from medgain.runtime.settings import read_settings
-from medgain.study.plan.synthetic import GeneratorSpec, Part, Synthetic, dose_name
+from medgain.study.plan.synthetic import GeneratorSpec, PlanPart, Synthetic, dose_name
 from medgain.tasks.base import TASKS, Task
 
 HeldOutShare = Annotated[
@@ -22,7 +22,7 @@ OnContradiction = Annotated[
 ]
 
 
-class PhantomSource(Part):
+class PhantomSource(PlanPart):
     """A data set of made-up images, drawn when the study starts."""
 
     phantom: str = Field(description="name of the phantom (medgain list phantoms)")
@@ -32,7 +32,7 @@ class PhantomSource(Part):
     options: dict[str, Any] = Field(default_factory=dict, description="the phantom's own options")
 
 
-class Official(Part):
+class Official(PlanPart):
     """The set's own test split; each repeat draws its own training subset and validation part."""
 
     kind: Literal["official"] = "official"
@@ -44,7 +44,7 @@ class Official(Part):
     )
 
 
-class HoldOut(Part):
+class HoldOut(PlanPart):
     """A test part with equally many images of each class, drawn once; the rest is for training."""
 
     kind: Literal["holdout"]
@@ -61,7 +61,7 @@ class HoldOut(Part):
     on_leak: OnContradiction = "error"
 
 
-class CrossValidation(Part):
+class CrossValidation(PlanPart):
     """Stratified, grouped folds, repeated with other seeds."""
 
     kind: Literal["cross-validation"]
@@ -71,7 +71,7 @@ class CrossValidation(Part):
     on_leak: OnContradiction = "error"
 
 
-class Arm(Part):
+class Arm(PlanPart):
     """A recipe for the training data."""
 
     policy: str | dict[str, Any] | None = Field(
@@ -112,7 +112,7 @@ class Arm(Part):
         return value
 
 
-class RuntimeSpec(Part):
+class RuntimeSpec(PlanPart):
     """Where a study runs. The numbers depend on these, so they are part of the plan."""
 
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, …")
@@ -120,7 +120,7 @@ class RuntimeSpec(Part):
     precision: Precision = Field(default="auto", description="auto, fp32 or bf16, for generators")
 
 
-class Plan(Part):
+class Plan(PlanPart):
     """A study: data, task, protocol, generators and arms."""
 
     name: str = Field(description="name of the study")

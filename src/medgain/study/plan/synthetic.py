@@ -21,13 +21,13 @@ Ratio = float | list[float] | dict[str, float]
 FilterBy = Literal["classifier-agreement", "realism", "none"]
 
 
-class Part(BaseModel):
+class PlanPart(BaseModel):
     """A part of a plan: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class GeneratorSpec(Part):
+class GeneratorSpec(PlanPart):
     """A generator that arms can use; trained once for each training part (and class)."""
 
     model: str | None = Field(
@@ -39,7 +39,7 @@ class GeneratorSpec(Part):
     config: dict[str, Any] = Field(default_factory=dict, description="the generator's own settings")
 
 
-class Filter(Part):
+class Filter(PlanPart):
     """Which of the generator's images are used: the best share, class by class."""
 
     by: FilterBy = Field(
@@ -51,7 +51,7 @@ class Filter(Part):
     )
 
 
-class Synthetic(Part):
+class Synthetic(PlanPart):
     """Which synthetic images an arm adds, how many of each class, and how they are used."""
 
     generator: str = Field(description="a name from the plan's generators")

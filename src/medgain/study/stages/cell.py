@@ -16,7 +16,7 @@ from medgain.runtime.files import atomic_folder
 from medgain.runtime.records import write_record
 from medgain.runtime.seeds import SeedTree
 from medgain.study.arms import assemble
-from medgain.study.cells import Cell, Split
+from medgain.study.cells import Cell, FoldRows
 from medgain.study.dataset import Prepared
 from medgain.study.folder import StudyFolder
 from medgain.study.keys import cell_key
@@ -26,7 +26,7 @@ from medgain.study.results.predictions import keep_predictions
 from medgain.study.stages.base import Stage, StageContext, describe_failure
 from medgain.study.stages.generator import GeneratorStage
 from medgain.study.synthetic.filtering import FilteredSampler
-from medgain.study.synthetic.sampling import Drawing, open_drawing
+from medgain.study.synthetic.sampling import SyntheticSampler, open_sampler
 from medgain.tasks.base import FitResult, Task
 
 
@@ -92,18 +92,18 @@ def _run(context: StageContext, stage: CellStage) -> CellRecord:
 
 
 def _fit_and_score(
-    folder: StudyFolder, plan: Plan, prepared: Prepared, cell: Cell, split: Split, out: Path
+    folder: StudyFolder, plan: Plan, prepared: Prepared, cell: Cell, split: FoldRows, out: Path
 ) -> dict[str, Any]:
     recipe = plan.recipe(cell.arm)
     seeds = cell.seeds(plan)
     task = plan.make_task(cell.arm)
     parts = [prepared.images.take(rows) for rows in (split.train, split.validation)]
-    drawing = open_drawing(folder, plan, prepared, cell, parts[0])
-    filtered = _filter(recipe, drawing, parts[0], seeds)
+    sampler = open_sampler(folder, plan, prepared, cell, parts[0])
+    filtered = _filter(recipe, sampler, parts[0], seeds)
     if not task.needs_masks:  # synthetic images need have none either
         parts = [part.without_masks() for part in parts]
-    makes = drawing.making.makes if drawing is not None else None
-    arm = assemble(recipe, *parts, sampler=filtered or drawing, seeds=seeds, makes=makes)
+    makes = sampler.making.makes if sampler is not None else None
+    arm = assemble(recipe, *parts, sampler=filtered or sampler, seeds=seeds, makes=makes)
     device = resolve_device(plan.runtime.device)
     result = task.fit(arm.data, seeds=seeds, device=device)
     tests = {"test": prepared.images.take(split.test), **prepared.external}
@@ -111,7 +111,7 @@ def _fit_and_score(
     return {
         "synthetic_images": arm.synthetic_images,
         "oversampled_images": arm.oversampled_images,
-        "generator_seconds": drawing.seconds if drawing is not None else 0.0,
+        "generator_seconds": sampler.seconds if sampler is not None else 0.0,
         "filter": filtered.report() if filtered is not None else None,
         "threshold": result.threshold,
         "steps": result.steps,
@@ -123,13 +123,13 @@ def _fit_and_score(
 
 
 def _filter(
-    recipe: Arm, drawing: Drawing | None, train: ImageSet, seeds: SeedTree
+    recipe: Arm, sampler: SyntheticSampler | None, train: ImageSet, seeds: SeedTree
 ) -> FilteredSampler | None:
     """Return what filters the arm's synthetic images; None where nothing does."""
     spec = recipe.synthetic.filter if recipe.synthetic is not None else None
-    if spec is None or spec.by == "none" or drawing is None:
+    if spec is None or spec.by == "none" or sampler is None:
         return None
-    return FilteredSampler(drawing, spec, train, seeds.child("filter"))
+    return FilteredSampler(sampler, spec, train, seeds.child("filter"))
 
 
 def _score(

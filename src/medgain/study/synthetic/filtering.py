@@ -11,7 +11,7 @@ from medgain.runtime.seeds import SeedTree
 from medgain.study.arms import Sampler
 from medgain.study.plan.synthetic import Filter
 from medgain.study.records.cell import FilteredClass, FilterReport
-from medgain.study.synthetic.judges import AgreementJudge, Judge, RealismJudge
+from medgain.study.synthetic.filter_scores import AgreementScore, FilterScore, RealismScore
 
 
 class FilteredSampler:
@@ -26,8 +26,8 @@ class FilteredSampler:
 
     def __init__(self, sampler: Sampler, spec: Filter, train: ImageSet, seeds: SeedTree) -> None:
         self._sampler, self._spec = sampler, spec
-        self._judge: Judge = (
-            RealismJudge(train) if spec.by == "realism" else AgreementJudge(train, seeds)
+        self._score: FilterScore = (
+            RealismScore(train) if spec.by == "realism" else AgreementScore(train, seeds)
         )
         self._classes: dict[str, FilteredClass] = {}
 
@@ -35,7 +35,7 @@ class FilteredSampler:
         """Return the best candidates, in the order in which they were drawn."""
         # 0.3 × 10 / 0.3 must be 10, whatever rounding made of it
         candidates = self._sampler(label, math.ceil(count / self._spec.keep - 1e-9))
-        scores = self._judge.scores(candidates, label)
+        scores = self._score.scores(candidates, label)
         best = np.sort(np.argsort(-scores, kind="stable")[:count])
         self._classes[label] = FilteredClass(
             candidates=len(candidates),
@@ -48,4 +48,6 @@ class FilteredSampler:
 
     def report(self) -> FilterReport:
         """Return what the filter did, for the cell's record."""
-        return FilterReport(**self._spec.model_dump(), **self._judge.facts, classes=self._classes)
+        return FilterReport(
+            **self._spec.model_dump(), **self._score.described, classes=self._classes
+        )

@@ -23,7 +23,7 @@ from medgain.study.synthetic.routes import Making, kind_of, making
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SyntheticSampler:
     """Draws images of any class that an arm's synthetic images are of.
 
     Attributes:
@@ -67,9 +67,9 @@ class Drawing:
         return self.train.take(np.isin(labels, classes))
 
 
-def open_drawing(
+def open_sampler(
     folder: StudyFolder, plan: Plan, prepared: Prepared, cell: Cell, train: ImageSet
-) -> Drawing | None:
+) -> SyntheticSampler | None:
     """Return what draws the cell's synthetic images; None where its arm has none.
 
     Raises:
@@ -93,7 +93,7 @@ def open_drawing(
         loaded = kind_of(plan, stage.name).load(path, resolve_device(plan.runtime.device))
         generators |= dict.fromkeys(made.makes if stage.classes else [stage.label], loaded)
     seeds = cell.where.seeds(plan).child("sampling")
-    return Drawing(made, train, generators, seeds, plan.task_kind.needs_masks, seconds)
+    return SyntheticSampler(made, train, generators, seeds, plan.task_kind.needs_masks, seconds)
 
 
 def translate(

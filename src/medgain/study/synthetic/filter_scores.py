@@ -27,20 +27,20 @@ _FOLDS = 5
 _LEAST_DISTANCE = 1e-9  # a copy of a training image is very real, not infinitely
 
 
-class Judge(Protocol):
+class FilterScore(Protocol):
     """Scores images of a class: more is better.
 
     Attributes:
-        facts: what is worth recording about how good a judge it is.
+        described: what is worth recording about how good a score it is.
     """
 
-    facts: Mapping[str, Any]
+    described: Mapping[str, Any]
 
     def scores(self, images: ImageSet, label: str) -> FloatArray:
         """Return (N,) scores of `images`, all meant to be of the class `label`."""
 
 
-class AgreementJudge:
+class AgreementScore:
     """The intended class's probability by a classifier of real training images.
 
     A softmax regression on standardised features, classes weighted alike: it takes a second on
@@ -66,7 +66,7 @@ class AgreementJudge:
         (standard,) = standardise(self._real)
         self._weights = fit_softmax(standard, codes, len(self._classes))
         accuracy = self._out_of_fold(train, codes, seeds)
-        self.facts: Mapping[str, Any] = {"judged_by": len(train), "balanced_accuracy": accuracy}
+        self.described: Mapping[str, Any] = {"judged_by": len(train), "balanced_accuracy": accuracy}
 
     def scores(self, images: ImageSet, label: str) -> FloatArray:
         """Return the probability of `label`, 0 to 1."""
@@ -99,7 +99,7 @@ class _Reference:
     radii: FloatArray  # squared
 
 
-class RealismJudge:
+class RealismScore:
     """The realism score of Kynkäänniemi et al. 2019 (NeurIPS), in standardised features.
 
     The largest ratio, over real training images of the class, of the image's distance to its
@@ -119,7 +119,7 @@ class RealismJudge:
             own = train.take(labels == label)
             if len(own) > NEIGHBOURS:
                 self._references[label] = _reference(self._features(own))
-        self.facts: Mapping[str, Any] = {"judged_by": len(train), "neighbours": NEIGHBOURS}
+        self.described: Mapping[str, Any] = {"judged_by": len(train), "neighbours": NEIGHBOURS}
 
     def scores(self, images: ImageSet, label: str) -> FloatArray:
         """Return the realism of each image, 0 and up."""
