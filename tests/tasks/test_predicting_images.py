@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,14 +17,16 @@ from medgain.imageset.imageset import Card, ImageSet, Intensity
 from medgain.importing.run import import_images
 from medgain.runtime.errors import ConfigError, DataError, MedgainError
 from medgain.runtime.files import read_json, write_json
-from medgain.tasks.predicting.describing import result_lines
+from medgain.runtime.records import read_record
 from medgain.tasks.predicting.model import Predictor
 from medgain.tasks.predicting.model_input import ModelInput, Preparer
 from medgain.tasks.predicting.options import PredictOptions
 from medgain.tasks.predicting.overlays import COLOURS, overlay
+from medgain.tasks.predicting.record import PredictionRecord
 from medgain.tasks.predicting.result import decision_rows
 from medgain.tasks.predicting.run import predict_to_folder
 from medgain.tasks.predicting.sources import find_sources, safe_name
+from medgain.tasks.predicting.terminal import result_lines
 from saved_models import save_classifier, save_segmenter, threshold_predictions, training_set
 
 SIDE = 24
@@ -263,7 +266,7 @@ def test_what_can_not_be_predicted_is_named(model, tmp_path):
     config = read_json(model / "model.json")
     del config["input"]
     write_json(model / "model.json", config)
-    with pytest.raises(DataError, match="does not say what images it takes"):
+    with pytest.raises(DataError, match=r"model\.json is not .* input: field required"):
         predict_to_folder(model, tmp_path / "in", tmp_path / "out")
 
 
@@ -295,6 +298,23 @@ def test_the_description_is_plain_json(model, tmp_path):
     predict_to_folder(model, tmp_path / "a.png", tmp_path / "out")
     text = (tmp_path / "out" / "predictions.json").read_text(encoding="utf-8")
     assert json.loads(text)["use"].startswith("For research")
+
+
+def test_the_description_is_a_record_of_one_format(model, tmp_path):
+    picture(tmp_path / "in" / "a.png", SIDE, SIDE)
+    (tmp_path / "in" / "b.png").write_bytes(b"no image")
+    predict_to_folder(
+        model, tmp_path / "in", tmp_path / "out", options=PredictOptions(skip_unreadable=True)
+    )
+    file = tmp_path / "out" / "predictions.json"
+    record = read_record(file, PredictionRecord)
+    assert record.format == 1 and record.images == 1
+    assert record.model.size_px == (SIDE, SIDE) and record.classes == ["lung"]
+    assert [Path(one.file).name for one in record.unreadable] == ["b.png"]
+    assert (record.threshold, record.positive) == (None, None)  # of classifiers alone
+    write_json(file, read_json(file) | {"format": 2})
+    with pytest.raises(DataError, match=r"predictions\.json is not of this version's format"):
+        read_record(file, PredictionRecord)
 
 
 def test_a_placement_of_the_models_own_size_changes_nothing():

@@ -23,6 +23,7 @@ from medgain.tasks.predicting.model import Predictor
 from medgain.tasks.predicting.model_input import ModelInput, Preparer
 from medgain.tasks.predicting.options import PredictOptions
 from medgain.tasks.predicting.run import predict_to_folder
+from medgain.tasks.saved import read_saved_record
 from saved_models import CT, save_segmenter, threshold_predictions, training_set
 from volume_files import dicom_dataset, write_dicom, write_enhanced, write_nifti, write_series
 
@@ -223,7 +224,7 @@ def test_new_volumes_become_what_the_import_makes_of_them(tmp_path, hu, form, op
     card = images.card.model_copy(update={"mask_classes": ["kidney"]})
     masks = np.zeros(images.images.shape[:3], np.uint8)
     folder = save_segmenter(tmp_path / "m", ImageSet(images.images, images.records, card, masks))
-    takes = ModelInput.from_config(read_json(folder / "model.json"), "m")
+    takes = ModelInput.from_record(read_saved_record(folder).input)
     ready = Preparer(takes).volume(read_volume(path))
     np.testing.assert_array_equal(ready.slices, np.asarray(images.images))
 

@@ -78,11 +78,13 @@ def test_what_is_no_saved_classifier_is_refused(fitted, tmp_path):
     folder = save_model(result, tmp_path / "model")
     config = read_json(folder / "model.json")
     for wrong, words in [
-        ({**config, "format_version": 9}, "format 9"),
+        ({**config, "format": 9}, r"model\.json is not of this version's format: format: .* 1"),
         ({**config, "spec": {**config["spec"], "width": 8}}, "damaged"),
         ({**config, "spec": {**config["spec"], "model": "cnm"}}, "damaged"),
-        ({"format_version": 1}, "damaged"),
-        ([], "damaged"),
+        ({"format": 1}, "not of this version's format: medgain: field required"),
+        ({key: value for key, value in config.items() if key != "format"}, "no key 'format'"),
+        ({**config, "curves": {}}, "curves: extra inputs"),
+        ([], "not of this version's format: the whole"),
     ]:
         write_json(folder / "model.json", wrong)
         with pytest.raises(DataError, match=words):

@@ -86,6 +86,7 @@ def test_says_how_new_images_are_to_be_treated(data, tmp_path):
         "colour": "grey",
         "depth": 8,
         "window": [0, 400],
+        "window_rule": None,
     }
 
 

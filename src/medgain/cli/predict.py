@@ -35,8 +35,8 @@ def predict(
 ) -> None:
     """Predict new images: PNG masks and overlays, NIfTI for NIfTI, DICOM SEG for DICOM."""
     from medgain.runtime.device import resolve_device
-    from medgain.tasks.predicting.describing import model_line, result_lines
     from medgain.tasks.predicting.run import predict_to_folder
+    from medgain.tasks.predicting.terminal import model_line, result_lines
 
     result = predict_to_folder(
         model,

@@ -60,9 +60,8 @@ def train(
     from medgain.augment.policy import resolve_policy
     from medgain.imageset.imageset import ImageSet
     from medgain.runtime.device import resolve_device
-    from medgain.runtime.files import read_json
     from medgain.runtime.overrides import parse_overrides
-    from medgain.tasks.saved import CONFIG_NAME
+    from medgain.tasks.saved import read_saved_record
     from medgain.tasks.train_and_save import make_task, summary_lines, train_and_save
 
     images = ImageSet.open(image_set)
@@ -79,8 +78,8 @@ def train(
         overwrite=overwrite,
     )
     if as_json:
-        written = read_json(out / CONFIG_NAME)
-        facts = {key: written[key] for key in ("kind", "scores", "threshold", "details")}
+        shown = {"kind", "scores", "threshold", "details"}
+        facts = read_saved_record(out).model_dump(mode="json", include=shown)
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
         return
     for line in summary_lines(trained):

@@ -21,9 +21,10 @@ import numpy as np
 import torch
 
 from medgain.runtime.errors import ConfigError, MedgainError
-from medgain.runtime.files import atomic_path, read_json
+from medgain.runtime.files import atomic_path
 from medgain.runtime.version import __version__
-from medgain.tasks.saved import CONFIG_NAME, load_model
+from medgain.tasks.saved import load_model, read_saved_record
+from medgain.tasks.saved_record import SavedModelRecord
 
 INPUT, OUTPUT = "images", "probabilities"
 TOLERANCE = 1e-4  # of a probability; kernels differ in the order of their sums
@@ -72,15 +73,15 @@ def export_onnx(
     if out.exists() and not overwrite:
         raise MedgainError(f"{out} exists already", "choose another file or pass --overwrite")
     network = load_model(model).model.eval()
-    config = read_json(Path(model) / CONFIG_NAME)
-    height, width = config["spec"]["size_px"]
-    shape = (int(config["spec"]["channels"]), int(height), int(width))
+    record = read_saved_record(Path(model))
+    height, width = record.input.size_px
+    shape = (record.input.channels, height, width)
     # plain memory order: what is traced must not depend on how this machine lays out channels
     whole = torch.nn.Sequential(network, torch.nn.Softmax(dim=1))
     whole = whole.to(memory_format=torch.contiguous_format).eval()
     made = _trace(whole, shape, opset)
     proto = made.model_proto
-    _describe(proto, config)
+    _describe(proto, record)
     with atomic_path(out) as temporary:
         onnx.checker.check_model(proto, full_check=True)
         temporary.write_bytes(proto.SerializeToString())
@@ -98,7 +99,7 @@ def export_onnx(
             entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")
         ),
         input_shape=shape,
-        output_names=_output_names(config),
+        output_names=_output_names(record),
         runtime=runtime,
         images_compared=2 * sum(_CHECKED),
         largest_difference=difference,
@@ -153,22 +154,22 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _output_names(config: dict[str, Any]) -> tuple[str, ...]:
+def _output_names(record: SavedModelRecord) -> tuple[str, ...]:
     """Return what the channels of the output are."""
-    if config["kind"] == "segmentation":
-        return ("background", *config["spec"]["mask_classes"])
-    return tuple(config["spec"]["classes"])
+    if record.kind == "segmentation":
+        return ("background", *record.spec["mask_classes"])
+    return tuple(record.spec["classes"])
 
 
-def _describe(proto: Any, config: dict[str, Any]) -> None:
+def _describe(proto: Any, record: SavedModelRecord) -> None:
     """Write into the file what a program needs to use it without the saved model."""
     proto.producer_name, proto.producer_version = "medgain", __version__
     facts = {
-        "medgain.kind": config["kind"],
-        "medgain.outputs": json.dumps(_output_names(config)),
-        "medgain.input": json.dumps(config.get("input", {})),
+        "medgain.kind": record.kind,
+        "medgain.outputs": json.dumps(_output_names(record)),
+        "medgain.input": record.input.model_dump_json(),
         "medgain.input_range": "stored value / largest of its type: 0 to 1",
-        "medgain.threshold": json.dumps(config.get("threshold")),
+        "medgain.threshold": json.dumps(record.threshold),
     }
     for key, value in facts.items():
         entry = proto.metadata_props.add()

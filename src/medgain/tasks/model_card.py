@@ -1,70 +1,42 @@
-"""What a saved model says of itself: the images it takes, and its README."""
+"""The README of a saved model: what it was trained on, what it scored, and what it is for."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from medgain.imageset.imageset import ImageSet
+from medgain.tasks.saved_record import SavedModelRecord
 
-Scores = Mapping[str, Mapping[str, float]]
-
-_FROM_IMPORT = ("fit", "colour", "depth", "window", "window_rule")
-
-
-def describe_input(spec: Mapping[str, Any], trained_on: ImageSet | None) -> dict[str, Any]:
-    """Return how a new image must be treated to look like the training images.
-
-    `size_px` and `channels` are the network's; `dtype`, `intensity`, `modality` and
-    `mask_classes` are the training set's, and `fit`, `colour`, `depth`, `window` and
-    `window_rule` what its import did (absent where it was not imported).
-    """
-    described: dict[str, Any] = {
-        "size_px": list(spec["size_px"]),
-        "channels": spec["channels"],
-    }
-    if trained_on is None:
-        return described
-    card = trained_on.card
-    steps = [step for step in card.history if step.get("step") == "import"]
-    imported = steps[-1] if steps else {}
-    return {
-        **described,
-        "dtype": str(trained_on.images.dtype),
-        "modality": card.modality,
-        "intensity": card.intensity.model_dump(),
-        "mask_classes": list(card.mask_classes),
-        **{key: imported[key] for key in _FROM_IMPORT if key in imported},
-    }
+Scores = Mapping[str, Mapping[str, float | None]]
 
 
-def write_card(config: Mapping[str, Any], classes: list[str], trained_on: ImageSet | None) -> str:
+def write_card(record: SavedModelRecord, classes: list[str], trained_on: ImageSet | None) -> str:
     """Return the README of a saved model, in Markdown.
 
     Args:
-        config: what `model.json` holds.
+        record: what `model.json` holds.
         classes: what the model tells apart; for segmentation without the background.
     """
-    details, spec = config["details"], config["spec"]
+    details, spec = record.details, record.spec
     height, width = spec["size_px"]
     gives = (
         "a mask: for every pixel 0 (background) or "
         + ", ".join(f"{code} ({name})" for code, name in enumerate(classes, start=1))
-        if config["kind"] == "segmentation"
+        if record.kind == "segmentation"
         else "a probability for each of: " + ", ".join(classes)
     )
     lines = [
-        f"# {spec['model']}: {config['kind']}",
+        f"# {spec['model']}: {record.kind}",
         "",
         f"- **Takes**: {'grey' if spec['channels'] == 1 else 'colour'} images of"
         f" {width}×{height} px",
         f"- **Gives**: {gives}",
         f"- **Parameters**: {details.get('parameters', 0):,}",
-        f"- **Trained**: {config['steps']:,} steps in {config['seconds']:,.0f} s"
+        f"- **Trained**: {record.steps:,} steps in {record.seconds:,.0f} s"
         f" ({details.get('device')}, {details.get('precision')}); the weights are those of step"
         f" {details.get('best_step')}, the best on validation",
-        f"- **Made with**: medgain {config['medgain']}",
+        f"- **Made with**: medgain {record.medgain}",
         "",
         "## Training images",
         "",
@@ -72,7 +44,7 @@ def write_card(config: Mapping[str, Any], classes: list[str], trained_on: ImageS
         "",
         "## Scores",
         "",
-        *_score_lines(config["scores"]),
+        *_score_lines(record.scores),
         "",
         "## Use",
         "",

@@ -16,19 +16,20 @@ import torch
 
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import ConfigError, DataError
-from medgain.runtime.files import atomic_folder, read_json, write_json, write_text
+from medgain.runtime.files import atomic_folder, write_text
+from medgain.runtime.records import read_record, write_record
 from medgain.runtime.version import __version__
 from medgain.tasks.backbones.classifier import Classifier, ClassifierSpec, build_classifier
 from medgain.tasks.backbones.weights import read_weights
 from medgain.tasks.base import FitResult
-from medgain.tasks.model_card import Scores, describe_input, write_card
+from medgain.tasks.model_card import Scores, write_card
+from medgain.tasks.saved_record import SavedModelRecord, input_record
 from medgain.tasks.segmentation.segmenter import Segmenter, SegmenterSpec, build_segmenter
 from medgain.tasks.training.network import Network
 
 WEIGHTS_NAME = "model.safetensors"
-CONFIG_NAME = "model.json"
+RECORD_NAME = "model.json"
 CARD_NAME = "README.md"
-FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -71,25 +72,24 @@ def save_model(
     model = result.model
     assert isinstance(model, Network)
     kind = next(kind for kind in _KINDS if isinstance(model, kind.network))
-    spec: dict[str, Any] = asdict(model.spec)
+    spec = asdict(model.spec)
     weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    config = {
-        "format_version": FORMAT_VERSION,
-        "medgain": __version__,
-        "kind": kind.name,
-        "spec": spec,
-        "input": describe_input(spec, trained_on),
-        "threshold": result.threshold,
-        "steps": result.steps,
-        "seconds": result.seconds,
-        "history": result.history,
-        "details": result.details,
-        "scores": scores or {},
-    }
-    card = write_card(config, list(spec[kind.classes]), trained_on)
+    record = SavedModelRecord(
+        medgain=__version__,
+        kind=kind.name,
+        spec=spec,
+        input=input_record(spec["size_px"], spec["channels"], trained_on),
+        threshold=result.threshold,
+        steps=result.steps,
+        seconds=result.seconds,
+        history={name: [*curve] for name, curve in result.history.items()},
+        details=result.details,
+        scores={part: dict(values) for part, values in (scores or {}).items()},
+    )
+    card = write_card(record, list(spec[kind.classes]), trained_on)
     with atomic_folder(folder, overwrite=overwrite) as temporary:
         save_file(weights, temporary / WEIGHTS_NAME)
-        write_json(temporary / CONFIG_NAME, config)
+        write_record(temporary / RECORD_NAME, record)
         write_text(temporary / CARD_NAME, card)
     return Path(folder)
 
@@ -101,44 +101,42 @@ def load_model(folder: Path | str, device: torch.device | None = None) -> FitRes
         DataError: `folder` holds no saved model, or it is damaged.
     """
     folder = Path(folder)
-    for name in (CONFIG_NAME, WEIGHTS_NAME):
+    record = read_saved_record(folder)
+    try:
+        model = _rebuild(record, read_weights(folder / WEIGHTS_NAME))
+    except (ConfigError, KeyError, TypeError, RuntimeError, AttributeError, ValueError) as error:
+        raise DataError(f"the saved model {folder} is damaged ({error})") from error
+    model.to(memory_format=torch.channels_last).to(device or torch.device("cpu"))
+    history = {  # JSON has no NaN: what could not be computed was written as null
+        name: [float("nan") if value is None else value for value in curve]
+        for name, curve in record.history.items()
+    }
+    return FitResult(
+        model.eval(), record.threshold, record.steps, record.seconds, history, record.details
+    )
+
+
+def read_saved_record(folder: Path) -> SavedModelRecord:
+    """Return what `model.json` in the folder of a saved model holds.
+
+    Raises:
+        DataError: `folder` holds no saved model, or one of another format.
+    """
+    for name in (RECORD_NAME, WEIGHTS_NAME):
         if not (folder / name).is_file():
             raise DataError(
                 f"{folder} is not a saved model (it has no {name})",
                 "name a folder that medgain train wrote",
             )
-    config = read_json(folder / CONFIG_NAME)
-    try:
-        if config["format_version"] != FORMAT_VERSION:
-            raise DataError(
-                f"{folder} was written in format {config['format_version']} by medgain"
-                f" {config.get('medgain')}",
-                f"this version reads format {FORMAT_VERSION}",
-            )
-        model = _rebuild(config, read_weights(folder / WEIGHTS_NAME))
-        model.to(memory_format=torch.channels_last).to(device or torch.device("cpu"))
-        return FitResult(
-            model.eval(),
-            config["threshold"],
-            config["steps"],
-            config["seconds"],
-            # JSON has no NaN: what could not be computed was written as null
-            {
-                name: [float("nan") if value is None else float(value) for value in curve]
-                for name, curve in config["history"].items()
-            },
-            config["details"],
-        )
-    except (ConfigError, KeyError, TypeError, RuntimeError, AttributeError, ValueError) as error:
-        raise DataError(f"the saved model {folder} is damaged ({error})") from error
+    return read_record(folder / RECORD_NAME, SavedModelRecord, "train it again with medgain train")
 
 
-def _rebuild(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> Network:
+def _rebuild(record: SavedModelRecord, weights: Mapping[str, torch.Tensor]) -> Network:
     kinds = {kind.name: kind for kind in _KINDS}
-    if config["kind"] not in kinds:
-        raise ValueError(f"its kind is '{config['kind']}'")
-    kind = kinds[config["kind"]]
-    fields = dict(config["spec"])
+    if record.kind not in kinds:
+        raise ValueError(f"its kind is '{record.kind}'")
+    kind = kinds[record.kind]
+    fields = dict(record.spec)
     fields |= {kind.classes: tuple(fields[kind.classes]), "size_px": tuple(fields["size_px"])}
     channels = weights["mean"].numel()
     with torch.random.fork_rng(devices=[]):

@@ -10,10 +10,9 @@ import torch
 
 from medgain.imageset.imageset import Card, ImageSet
 from medgain.runtime.device import resolve_device
-from medgain.runtime.files import read_json
 from medgain.tasks.base import TASKS, FitResult, Task
 from medgain.tasks.predicting.model_input import ModelInput
-from medgain.tasks.saved import CONFIG_NAME, load_model
+from medgain.tasks.saved import load_model, read_saved_record
 
 CHUNK = 64  # images that are prepared and predicted at a time
 
@@ -47,8 +46,8 @@ class Predictor:
             DataError: it is none, is damaged, or does not say what images it takes.
         """
         result = load_model(folder, device or resolve_device("cpu"))
-        config = read_json(folder / CONFIG_NAME)
-        kind, spec = str(config["kind"]), config["spec"]
+        record = read_saved_record(folder)
+        kind, spec = record.kind, record.spec
         task_class = TASKS.get(kind)
         segments = kind == "segmentation"
         return cls(
@@ -57,7 +56,7 @@ class Predictor:
             name=str(spec["model"]),
             classes=tuple(spec["mask_classes" if segments else "classes"]),
             positive=None if segments else int(spec["positive"]),
-            takes=ModelInput.from_config(config, str(folder)),
+            takes=ModelInput.from_record(record.input),
             task=task_class(task_class.Config(kind=kind)),
             result=result,
         )

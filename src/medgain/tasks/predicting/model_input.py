@@ -7,10 +7,9 @@ volume without a known unit for a model trained on pictures.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, cast
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from medgain.files.window import Window, choose_scaling, to_stored
 from medgain.imageset.imageset import ImageSet, Intensity
 from medgain.importing.store import as_type
 from medgain.runtime.errors import DataError
+from medgain.tasks.saved_record import InputRecord
 
 
 @dataclass(frozen=True)
@@ -46,29 +46,17 @@ class ModelInput:
     window_rule: str = ""
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], where: str) -> ModelInput:
-        """Return what the saved model's `config` (model.json) says of its input.
-
-        Raises:
-            DataError: it says nothing, or nothing of sense.
-        """
-        try:
-            known = config["input"]
-            height, width = known["size_px"]
-            return cls(
-                size_px=(int(height), int(width)),
-                channels=int(known["channels"]),
-                dtype=np.dtype(known.get("dtype") or "uint8"),
-                fit=cast(Fit, known.get("fit") or "pad"),
-                colour=known.get("colour") or "auto",
-                intensity=Intensity.model_validate(known.get("intensity") or {}),
-                window_rule=known.get("window_rule") or "",
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                f"{where} does not say what images it takes ({error})",
-                "train it again with medgain train",
-            ) from error
+    def from_record(cls, record: InputRecord) -> ModelInput:
+        """Return what a saved model's record says of its input; what it leaves out is as usual."""
+        return cls(
+            size_px=record.size_px,
+            channels=record.channels,
+            dtype=np.dtype(record.dtype or "uint8"),
+            fit=record.fit or "pad",
+            colour=record.colour or "auto",
+            intensity=record.intensity,
+            window_rule=record.window_rule or "",
+        )
 
     @property
     def largest(self) -> int:

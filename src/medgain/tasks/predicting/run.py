@@ -20,11 +20,11 @@ from medgain.imageset.imageset import ImageSet
 from medgain.runtime.errors import DataError
 from medgain.runtime.files import atomic_folder
 from medgain.runtime.progress import progress
-from medgain.tasks.predicting.describing import write_description
 from medgain.tasks.predicting.mask_files import MaskWriter
 from medgain.tasks.predicting.model import CHUNK, Predictor
 from medgain.tasks.predicting.model_input import Preparer
 from medgain.tasks.predicting.options import PredictOptions
+from medgain.tasks.predicting.record import write_prediction_record
 from medgain.tasks.predicting.result import PredictionResult, decision_rows
 from medgain.tasks.predicting.sources import Source, find_sources, safe_name
 
@@ -68,7 +68,7 @@ def predict_to_folder(
             run.files(source, writer)
         run.result.notes += writer.notes + run.preparer.notes()
         run.result.write_tables(folder)
-        write_description(folder, run.result, source)
+        write_prediction_record(folder, run.result, source)
     return run.result
 
 

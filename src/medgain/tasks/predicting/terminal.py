@@ -1,17 +1,15 @@
-"""What a prediction run says of itself: `predictions.json`, and lines for the terminal."""
+"""What `medgain predict` prints: the model, counts, areas or decisions, scores and notes."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from medgain.runtime.files import write_json
-from medgain.runtime.version import __version__
 from medgain.tasks.predicting.model import Predictor
 from medgain.tasks.predicting.overlays import legend
+from medgain.tasks.predicting.record import RECORD_NAME
 from medgain.tasks.predicting.result import (
     AREAS_NAME,
     DECISIONS_NAME,
@@ -20,39 +18,7 @@ from medgain.tasks.predicting.result import (
 )
 from medgain.tasks.train_and_save import scores_text
 
-DESCRIPTION_NAME = "predictions.json"
 _VOLUMES_SHOWN = 8
-_INTENDED = "For research and teaching; no medical device."
-
-
-def write_description(folder: Path, result: PredictionResult, source: Path) -> None:
-    """Write into `folder` which model predicted what, and how."""
-    model = result.model
-    height, width = model.takes.size_px
-    description: dict[str, Any] = {
-        "medgain": __version__,
-        "kind": model.kind,
-        "model": {"folder": str(model.folder), "name": model.name, "size_px": [height, width]},
-        "source": str(source),
-        "images": result.images,
-        "volumes": result.volumes,
-        "classes": list(model.classes),
-    }
-    if model.segments:
-        description["values"] = {"0": "background"} | {
-            str(code): name for code, name in enumerate(model.classes, start=1)
-        }
-        description["overlay_colours"] = legend(model.classes)
-    elif model.positive is not None:
-        description["threshold"] = model.result.threshold
-        description["positive"] = model.classes[model.positive]
-    description |= {
-        "scores": result.scores,
-        "unreadable": [{"file": name, "reason": why} for name, why in result.unreadable],
-        "notes": result.notes,
-        "use": _INTENDED,
-    }
-    write_json(folder / DESCRIPTION_NAME, description)
 
 
 def model_line(model: Predictor) -> str:
@@ -76,7 +42,7 @@ def result_lines(result: PredictionResult, out: Path) -> list[str]:
     written = [AREAS_NAME] * bool(result.areas) + [VOLUMES_NAME] * bool(result.volume_rows)
     written += [DECISIONS_NAME] * bool(result.decisions)
     folders = ["masks/"] * model.segments + ["overlays/"] * (out / "overlays").is_dir()
-    return [*lines, f"{out}: {', '.join([*folders, *written, DESCRIPTION_NAME])}"]
+    return [*lines, f"{out}: {', '.join([*folders, *written, RECORD_NAME])}"]
 
 
 def _segmented(result: PredictionResult) -> list[str]:
