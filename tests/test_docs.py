@@ -34,6 +34,10 @@ def commands() -> list[tuple[str, click.Command]]:
     return list(walk(typer.main.get_command(app), "medgain"))
 
 
+# the file that a reader of add-a-component.md writes
+EXAMPLE = "src/medgain/metrics/classification/threat_score.py"
+
+
 @pytest.mark.parametrize(("name", "command"), commands(), ids=lambda value: str(value)[:40])
 def test_every_command_and_option_is_documented(name, command):
     text = page("cli")
@@ -133,3 +137,32 @@ def test_committed_text_names_no_machine():
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("recipes/*.yaml")]:
         found = forbidden.search(path.read_text(encoding="utf-8"))
         assert not found, f"{path.name} names {found and found.group()}"
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("explanation/architecture", 40), ("how-to/add-a-component", 15)]
+)
+def test_every_path_that_a_page_names_exists(name, least):
+    """A page that sends a newcomer to a room that has moved is worse than none."""
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    named = re.findall(
+        r"`((?:[a-z_0-9*]+|\{[a-z_0-9,]+\})(?:/[a-z_0-9.*]+|/\{[a-z_0-9,]+\})*/?)`", text
+    )
+    source = ROOT / "src" / "medgain"
+    rooms = {path.name for path in source.rglob("*") if path.is_dir()}
+    checked = 0
+    for path in {path for path in named if "/" in path and path != EXAMPLE}:
+        before, choices, after = re.fullmatch(r"([^{]*)(?:\{([^}]*)\})?(.*)", path).groups()
+        for choice in (choices or "").split(","):
+            whole = f"{before}{choice}{after}".rstrip("/")
+            exists = any(source.glob(whole)) or whole in rooms or (ROOT / whole).exists()
+            assert exists, f"{name}.md names {whole}"
+            checked += 1
+    assert checked >= least
+
+
+def test_every_room_has_a_line_in_the_architecture_page():
+    text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    for room in (ROOT / "src" / "medgain").iterdir():
+        if (room / "__init__.py").exists():
+            assert f"`{room.name}/`" in text, f"architecture.md does not name {room.name}/"
