@@ -7,13 +7,18 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import yaml
+from PIL import Image
 from typer.testing import CliRunner
 
 import medgain
 from medgain.cli.main import app
 from medgain.imageset.imageset import Card, ImageSet
 from medgain.phantoms import PHANTOMS
+from medgain.study.study import StudyResult
+from toys import draw, toy_plan
 
 NAMES = {
     *("import_images", "ImageSet", "Policy", "Study", "open_study", "train_generator"),
@@ -122,6 +127,57 @@ def test_a_set_is_cleaned_and_advised_on_from_python(chest, tmp_path):
     assert plans[0].partition("name:")[2] == plans[1].partition("name:")[2]
     assert advice.suggestion is not None
     assert medgain.Study.load(tmp_path / "plan.yaml").plan.arms
+
+
+def test_an_imported_set_of_python_is_that_of_the_command(chest, tmp_path):
+    for i, (pixels, label) in enumerate(zip(*_pictures(chest), strict=True)):
+        path = tmp_path / "files" / label / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[..., 0]).save(path)
+    made = medgain.import_images(tmp_path / "files", tmp_path / "a", size_px=24, name="x")
+    command("import", tmp_path / "files", tmp_path / "b", "--size", 24, "--name", "x")
+    other = ImageSet.open(tmp_path / "b")
+    assert made.fingerprint() == other.fingerprint()
+    assert made.records.equals(other.records)
+    assert made.card.classes == other.card.classes == ["normal", "pneumonia"]
+
+
+def _pictures(folder: Path) -> tuple[np.ndarray, list[str]]:
+    images = ImageSet.open(folder)
+    return images.images[:12], [str(label) for label in images.records["label"][:12]]
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyResult]:
+    """A plan's file, and the study that was run from it in Python, in a folder beside it."""
+    folder = tmp_path_factory.mktemp("studied")
+    plan = toy_plan(draw().save(folder / "toy"))
+    plan["arms"] = {name: plan["arms"][name] for name in ("real", "classical")}
+    plan["arms"]["again"] = {"same_as": "real"}
+    plan["generators"] = {}
+    file = folder / "plan.yaml"
+    file.write_text(yaml.safe_dump(plan))
+    return file, medgain.Study.load(file).run(folder / "python", workers=1)
+
+
+def test_a_study_of_python_is_that_of_the_command(studied):
+    file, result = studied
+    folder = file.parent
+    command("study", "run", file, "--out", folder / "command", "--workers", 1)
+    tables = [pd.read_parquet(folder / at / "results.parquet") for at in ("python", "command")]
+    measured = [name for name in tables[0] if name.endswith("seconds")]
+    pd.testing.assert_frame_equal(*(table.drop(columns=measured) for table in tables))
+    written = [
+        json.loads((folder / at / "verdict.json").read_text()) for at in ("python", "command")
+    ]
+    for verdict in written:
+        for one in verdict["comparisons"]:
+            del one["cost"]
+    assert written[0] == written[1]
+    assert medgain.open_study(folder / "command").plan == medgain.Study.load(file).plan
+    assert (
+        medgain.open_study(folder / "python").conclude(folder / "python").verdict == result.verdict
+    )
 
 
 def test_a_set_shows_itself_in_a_notebook_and_no_name_is_markup(chest):
