@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import json
 from pathlib import Path
@@ -53,6 +54,12 @@ def test_medgain_shows_its_names_and_nothing_else():
         assert (inspect.getdoc(getattr(medgain, name)) or "").strip(), name
     with pytest.raises(AttributeError, match="no attribute 'Card'"):
         _ = medgain.Card
+
+
+def test_no_room_of_the_house_has_the_name_of_a_function():
+    """An imported package becomes an attribute of medgain and would stand before the function."""
+    for name in NAMES:
+        assert importlib.util.find_spec(f"medgain.{name}") is None, name
 
 
 def test_a_generator_of_python_draws_what_that_of_the_command_draws(chest, copied, tmp_path):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from medgain.imageset.imageset import ImageSet
 
 if TYPE_CHECKING:
-    from medgain.advise.advice import Advice
+    from medgain.advice.advice import Advice
     from medgain.assess.audit.result import AuditResult
     from medgain.assess.score.result import ScoreResult
     from medgain.cleaning.run import Cleaned
@@ -390,8 +390,8 @@ def advise(
         seconds: about how long to measure.
         probe: whether to measure at all.
     """
-    from medgain.advise.advice import advise as run
-    from medgain.advise.plan_file import check_free, write_plan
+    from medgain.advice.advice import advise as run
+    from medgain.advice.plan_file import check_free, write_plan
 
     if out is not None:
         check_free(Path(out), overwrite=overwrite)

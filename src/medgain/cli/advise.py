@@ -46,9 +46,9 @@ def advise(
     import json
     import shutil
 
-    from medgain.advise.advice import advise as advise_on
-    from medgain.advise.lines import advice_lines
-    from medgain.advise.plan_file import check_free, write_plan
+    from medgain.advice.advice import advise as advise_on
+    from medgain.advice.lines import advice_lines
+    from medgain.advice.plan_file import check_free, write_plan
 
     if out is not None:
         check_free(out, overwrite=overwrite)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medgain.advise.forecast import LITTLE, foresee_folds, foresee_masks, foresee_official
+from medgain.advice.forecast import LITTLE, foresee_folds, foresee_masks, foresee_official
 from medgain.study.inference.power import detectable_gain
 from medgain.study.inference.simulation.official import (
     ScoredPart,
@@ -39,7 +39,7 @@ def test_a_large_test_part_is_simulated_on_a_draw_of_it_and_still_counts():
 def test_chance_of_finding_the_detectable_gain_is_about_four_in_five():
     from dataclasses import replace
 
-    from medgain.advise.forecast import _separation
+    from medgain.advice.forecast import _separation
     from medgain.study.inference.interval import gain_interval
 
     scored, auroc = part(200), 0.85

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medgain.advise.planning import Suggestion
+from medgain.advice.planning import Suggestion
 from medgain.runtime.errors import MedgainError
 from medgain.study import Study
 from medgain.study.dataset import Prepared, prepare

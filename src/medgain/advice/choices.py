@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from medgain.advise.facts import Facts
-from medgain.advise.probe.machine import Machine
+from medgain.advice.facts import Facts
+from medgain.advice.probe.machine import Machine
 from medgain.augment import resolve_policy
 from medgain.generators.base import GENERATORS
 

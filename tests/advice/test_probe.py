@@ -10,18 +10,18 @@ import torch
 
 from advice_sets import make_set, patients
 from medgain import ImageSet
-from medgain.advise.advice import advise
-from medgain.advise.checked_study import make_study, try_plan
-from medgain.advise.cost import count_cost, estimate_cost
-from medgain.advise.facts import find_facts
-from medgain.advise.lines import advice_lines
-from medgain.advise.planning import smaller_studies, suggest_study
-from medgain.advise.probe.assessment import AssessmentRate
-from medgain.advise.probe.clock import Clock
-from medgain.advise.probe.generator import GeneratorRate
-from medgain.advise.probe.machine import this_machine
-from medgain.advise.probe.run import Probe, run_probe
-from medgain.advise.probe.task import TaskRate
+from medgain.advice.advice import advise
+from medgain.advice.checked_study import make_study, try_plan
+from medgain.advice.cost import count_cost, estimate_cost
+from medgain.advice.facts import find_facts
+from medgain.advice.lines import advice_lines
+from medgain.advice.planning import smaller_studies, suggest_study
+from medgain.advice.probe.assessment import AssessmentRate
+from medgain.advice.probe.clock import Clock
+from medgain.advice.probe.generator import GeneratorRate
+from medgain.advice.probe.machine import this_machine
+from medgain.advice.probe.run import Probe, run_probe
+from medgain.advice.probe.task import TaskRate
 from medgain.runtime.text import rough_duration
 
 RATES = Probe(
@@ -127,7 +127,7 @@ def test_stages_are_the_plan_s_and_time_is_shared_by_workers(checked):
 
 def test_a_study_is_made_smaller_until_it_fits(tmp_path, monkeypatch):
     images().save(tmp_path / "set")
-    monkeypatch.setattr("medgain.advise.advice.run_probe", lambda *given: RATES)
+    monkeypatch.setattr("medgain.advice.advice.run_probe", lambda *given: RATES)
     ask = {"device": "cpu", "workers": 2}
     largest = advise(tmp_path / "set", hours=1000, **ask)
     assert largest.fits and largest.suggestion.repeats == 10 and largest.suggestion.cut == ()
@@ -159,7 +159,7 @@ def test_a_generator_that_cannot_be_measured_is_named(checked, monkeypatch):
     def fails(*given):
         raise TrainingFailure("it diverged")
 
-    monkeypatch.setattr("medgain.advise.probe.run.measure_generator", fails)
+    monkeypatch.setattr("medgain.advice.probe.run.measure_generator", fails)
     probe = run_probe(checked.folder.path, 0.1, workers=1)
     assert probe.failed == {"dcgan": "it diverged"} and probe.generators == {}
     cost = estimate_cost(checked.study.plan, checked.prepared, checked.stages(), probe, workers=1)

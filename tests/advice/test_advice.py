@@ -9,9 +9,9 @@ import pytest
 
 from advice_sets import make_set, patients
 from medgain import ImageSet, Study
-from medgain.advise.advice import advise
-from medgain.advise.lines import advice_lines
-from medgain.advise.plan_file import write_plan
+from medgain.advice.advice import advise
+from medgain.advice.lines import advice_lines
+from medgain.advice.plan_file import write_plan
 from medgain.runtime.errors import ConfigError, DataError, MedgainError
 
 

@@ -9,22 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from medgain.advise.cautions import Caution, find_cautions
-from medgain.advise.checked_study import CheckedStudy, make_study, try_plan
-from medgain.advise.choices import flips
-from medgain.advise.cost import StudyCost, count_cost, estimate_cost
-from medgain.advise.facts import Facts, check_classes, find_facts, scored_part
-from medgain.advise.forecast import (
+from medgain.advice.cautions import Caution, find_cautions
+from medgain.advice.checked_study import CheckedStudy, make_study, try_plan
+from medgain.advice.choices import flips
+from medgain.advice.cost import StudyCost, count_cost, estimate_cost
+from medgain.advice.facts import Facts, check_classes, find_facts, scored_part
+from medgain.advice.forecast import (
     EXPECTED_AUROC,
     Foresight,
     foresee_folds,
     foresee_masks,
     foresee_official,
 )
-from medgain.advise.planning import Suggestion, smaller_studies, suggest_study
-from medgain.advise.probe.machine import Machine, this_machine
-from medgain.advise.probe.run import Probe, run_probe
-from medgain.advise.shortcut import Shortcut, find_shortcuts
+from medgain.advice.planning import Suggestion, smaller_studies, suggest_study
+from medgain.advice.probe.machine import Machine, this_machine
+from medgain.advice.probe.run import Probe, run_probe
+from medgain.advice.shortcut import Shortcut, find_shortcuts
 from medgain.imageset.imageset import ImageSet
 from medgain.imageset.parts import official_split
 from medgain.runtime.errors import ConfigError, MedgainError

@@ -17,10 +17,10 @@ from pathlib import Path
 from threading import BrokenBarrierError
 from typing import Any, TypeVar
 
-from medgain.advise.probe.assessment import AssessmentRate, measure_assessment
-from medgain.advise.probe.clock import Clock, threads_as_before
-from medgain.advise.probe.generator import GeneratorRate, measure_generator
-from medgain.advise.probe.task import TaskRate, measure_task
+from medgain.advice.probe.assessment import AssessmentRate, measure_assessment
+from medgain.advice.probe.clock import Clock, threads_as_before
+from medgain.advice.probe.generator import GeneratorRate, measure_generator
+from medgain.advice.probe.task import TaskRate, measure_task
 from medgain.runtime.device import set_threads
 from medgain.runtime.errors import MedgainError
 from medgain.study.cells import list_cells, list_folds

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from medgain.advise.probe.run import Probe
+from medgain.advice.probe.run import Probe
 from medgain.generators.base import GENERATORS
 from medgain.study.arms import count_per_class, wanted_counts
 from medgain.study.cells import Cell, FoldRows, list_folds

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from medgain.advise.probe.clock import Clock
+from medgain.advice.probe.clock import Clock
 from medgain.generators.base import Budget, FitContext, Generator
 from medgain.generators.training.best import LEAST_IMAGES
 from medgain.runtime.device import resolve_device

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from medgain.advise.probe.clock import Clock
+from medgain.advice.probe.clock import Clock
 from medgain.generators.base import Generator
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.device import resolve_device

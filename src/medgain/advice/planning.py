@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from medgain.advise.choices import (
+from medgain.advice.choices import (
     Choice,
     choose_folds,
     choose_fractions,
     choose_generator,
     choose_policy,
 )
-from medgain.advise.facts import Facts
-from medgain.advise.probe.machine import Machine
+from medgain.advice.facts import Facts
+from medgain.advice.probe.machine import Machine
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from medgain.advise.advice import Advice
+from medgain.advice.advice import Advice
 from medgain.runtime.errors import ConfigError, DataError
 from medgain.runtime.files import write_text
 from medgain.runtime.text import rough_duration

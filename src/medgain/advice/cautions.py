@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from medgain.advise.facts import Facts
-from medgain.advise.forecast import Foresight
-from medgain.advise.probe.machine import Machine
-from medgain.advise.shortcut import FROM, Shortcut
+from medgain.advice.facts import Facts
+from medgain.advice.forecast import Foresight
+from medgain.advice.probe.machine import Machine
+from medgain.advice.shortcut import FROM, Shortcut
 from medgain.study.records.dataset import LeakCheck
 
 UNCERTAIN = 0.10  # half an interval of a class's sensitivity that is worth a warning

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from medgain.advise.probe.clock import Clock
+from medgain.advice.probe.clock import Clock
 from medgain.imageset.imageset import ImageSet
 from medgain.runtime.seeds import SeedTree
 from medgain.study.arms import assemble

@@ -6,11 +6,11 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from medgain.advise.advice import Advice
-from medgain.advise.choices import flips
-from medgain.advise.facts import Facts
-from medgain.advise.planning import Suggestion
-from medgain.advise.probe.machine import Machine
+from medgain.advice.advice import Advice
+from medgain.advice.choices import flips
+from medgain.advice.facts import Facts
+from medgain.advice.planning import Suggestion
+from medgain.advice.probe.machine import Machine
 from medgain.runtime.text import (
     THIN,
     count,
