@@ -315,7 +315,7 @@ def make_release(
         score: the folder of the set's score, for the datasheet.
         file_format: a name from `medgain list formats`.
         licence: SPDX identifier, such as CC-BY-4.0; by default the set's own.
-        accept_risk: why it is released without a passing audit; stands in the datasheet.
+        accept_risk: why it is released without a passing audit; recorded in the datasheet.
 
     Raises:
         ReleaseRefused: the set may not be published; says why and what to do.

@@ -180,10 +180,10 @@ def test_other_sizes_and_channels_are_refused() -> None:
 
 
 def test_hold_out_that_is_not_held_out_is_refused() -> None:
-    with pytest.raises(LeakError, match="stand in the training set"):
+    with pytest.raises(LeakError, match="are in the training set"):
         audit(synthetic(STRANGERS), TRAIN, TRAIN)
     same = make(np.concatenate([HOLDOUT.images, TRAIN.images[:2]]), "holdout")
-    with pytest.raises(LeakError, match=r"2 of its images stand .*drop"):
+    with pytest.raises(LeakError, match=r"2 of its images are .*drop"):
         audit(synthetic(STRANGERS), TRAIN, same)
     groups = ["train-0", "train-0", *(f"other-{i}" for i in range(98))]
     kin = make(np.asarray(HOLDOUT.images), "holdout", groups=groups)

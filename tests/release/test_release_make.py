@@ -147,7 +147,7 @@ def test_taken_risk_stands_in_the_datasheet(tmp_path):
 
 
 def test_a_private_word_in_the_title_stops_the_release(tmp_path):
-    with pytest.raises(ReleaseRefused, match="'IM-0115-0001'.*would stand in README.md"):
+    with pytest.raises(ReleaseRefused, match="'IM-0115-0001'.*would be in README.md"):
         released(tmp_path, title="images like IM-0115-0001")
     assert list(tmp_path.iterdir()) == []
 

@@ -90,7 +90,7 @@ def _groups(facts: Facts) -> Found:
     if facts.groups_known:
         return []
     text = (
-        "patients unknown: two images of one patient may stand in training and test, and scores"
+        "patients unknown: two images of one patient may be in training and test, and scores"
         " may be too good in every arm. If a table or the file names tell patients, import again"
         " with --group-column or --group-pattern"
     )

@@ -139,7 +139,7 @@ def find_facts(images: ImageSet, *, task: str | None = None, modality: str = "")
 
 
 def check_classes(facts: Facts) -> None:
-    """Raise `DataError` where there are no two classes to tell apart, or one is never tested."""
+    """Raise `DataError` where there are not two classes to distinguish, or one is never tested."""
     if facts.task != "classification":
         return
     present = [one for one in facts.counts if one.name and one.train_images]

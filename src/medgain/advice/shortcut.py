@@ -1,4 +1,4 @@
-"""Can classes be told by how images were taken? Asked of the training pool alone.
+"""Can classes be told by how images were taken? Measured on the training pool alone.
 
 The size of the original files, and the outermost pixels, where no disease is looked for. If a
 linear model tells the classes from these, a classifier can learn them in place of the disease,

@@ -236,7 +236,7 @@ def _summary(frame: pd.DataFrame, groups: np.ndarray) -> dict[str, float]:
 
 
 def _shuffled(side: Outlined, classes: list[str], rng: np.random.Generator) -> dict[str, float]:
-    """Return the figures where every image's mask is held against another image's."""
+    """Return the figures where every image's mask is compared with another image's."""
     order = rng.permutation(len(side.images))
     other = np.empty_like(order)
     other[order] = np.roll(order, 1)

@@ -82,7 +82,7 @@ class UnreadableFile(Record):
 class ImageTiles(Record):
     """Pictures of an image in which a kind was found: positions among the kind's tiles.
 
-    As it is, with what was found marked, and filled in, as far as there are these.
+    As it is, with what was found marked, and filled in, where these exist.
     """
 
     image_id: str

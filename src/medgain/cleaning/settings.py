@@ -1,4 +1,4 @@
-"""What is asked of a clean-up: for each kind an action and a threshold."""
+"""What a clean-up should do: for each kind an action and a threshold."""
 
 from __future__ import annotations
 

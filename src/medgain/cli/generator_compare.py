@@ -36,7 +36,7 @@ def compare(
     held_out: Annotated[
         str,
         typer.Option(
-            help="What samples are held against: val, test, or a share of the training part's"
+            help="What samples are compared with: val, test, or a share of the training part's"
             " groups such as 0.25; auto: val if it has 200 images, else 0.25."
         ),
     ] = "auto",

@@ -66,7 +66,7 @@ def code_mask(pixels: np.ndarray, rules: MaskRules, name: str) -> Mask:
     """Return the class codes of a mask's values, an array of integers of any shape.
 
     {0, 255} (or {0, 65535}) is one class, where no values and at most one class are named;
-    else the values are the codes themselves, or stand in `rules.values`.
+    else the values are the codes themselves, or are listed in `rules.values`.
 
     Raises:
         UnreadableImageError: a value that is neither; says which.

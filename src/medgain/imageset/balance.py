@@ -1,6 +1,6 @@
 """Class balance: a test part with equally many images of each class, and classes thinned out.
 
-As in `splits`, positions are int64 and sorted, and no group ever stands in two parts.
+As in `splits`, positions are int64 and sorted, and no group is ever in two parts.
 """
 
 from __future__ import annotations

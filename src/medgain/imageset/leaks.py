@@ -1,4 +1,4 @@
-"""The leak guard: what stands in two parts of a split, and duplicates that contradict."""
+"""The leak guard: what is in two parts of a split, and duplicates that contradict."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NAMED = 10
 
 @dataclass(frozen=True)
 class Leak:
-    """One leak: the images (positions and ids), the part each stands in, and what links them."""
+    """One leak: the images (positions and ids), the part each is in, and what links them."""
 
     kind: Kind
     positions: tuple[int, ...]

@@ -112,7 +112,7 @@ def contact_sheet(
     """Return a picture with a row of images per class, under a title from the card.
 
     A set that is phantom or synthetic says so in red. Images are drawn at random by `seed`,
-    from different groups as far as there are any.
+    from different groups where there are any.
 
     Args:
         per_class: images per row.

@@ -32,7 +32,7 @@ def _known_format(name: str) -> str:
 
 
 class Contents(Record):
-    """What lies in the folder."""
+    """What the folder contains."""
 
     images: int = Field(ge=1)
     left_out: int = Field(ge=0)
@@ -84,7 +84,7 @@ class Audited(Record):
 
 
 class RiskAccepted(Record):
-    """Why the set was released although something spoke against it."""
+    """Why the set was released despite objections."""
 
     refused_because: list[str] = Field(min_length=1)
     reason: str = Field(min_length=1)

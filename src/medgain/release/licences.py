@@ -59,7 +59,7 @@ def recognise(text: str) -> str | None:
 
 
 def conflicts(licence: str, training: str) -> list[str]:
-    """Return what in the licence of the training data speaks against `licence`, in sentences."""
+    """Return how the training data's licence conflicts with `licence`, in sentences."""
     known = recognise(training)
     if known is None:
         shown = training.strip() or "unknown"

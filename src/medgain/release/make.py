@@ -66,7 +66,7 @@ def make_release(
         file_format: a name of `medgain.release.formats.FORMATS`.
         licence: SPDX identifier; by default the set's own.
         fidelity: what a score found (`medgain.release.fidelity.read_fidelity`).
-        accept_risk: why it is released without a passing audit; stands in the datasheet.
+        accept_risk: why it is released without a passing audit; recorded in the datasheet.
         overwrite: replace an earlier release at `out`; never another folder.
 
     Raises:
@@ -216,7 +216,7 @@ def _refuse_private(folder: Path, rows: Sequence[Row], private: set[str]) -> Non
         found = find_private(text, private)
         if found is not None:
             raise ReleaseRefused(
-                f"'{found}', which names a real image, a group or a column's value, would stand in"
+                f"'{found}', which names a real image, a group or a column's value, would be in"
                 f" {name}",
                 "rename the set, its classes or --title so that they don't hold it",
             )

@@ -75,7 +75,7 @@ def is_numeric(column: Any) -> bool:
 
 
 def find_private(text: str, private: Iterable[str]) -> str | None:
-    """Return the first private text that stands in `text`, or None.
+    """Return the first private text found in `text`, or None.
 
     Numbers are left aside: an id such as "10432" can't be told from a count.
     """
@@ -84,7 +84,7 @@ def find_private(text: str, private: Iterable[str]) -> str | None:
 
 
 def stands_in(token: str, text: str) -> bool:
-    """Return whether `token` stands in `text` by itself, not as part of a longer word."""
+    """Return whether `token` is in `text` by itself, not as part of a longer word."""
     if token not in text:
         return False
     return re.search(rf"(?<![\w-]){re.escape(token)}(?![\w-])", text) is not None

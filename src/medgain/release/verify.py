@@ -177,7 +177,7 @@ def _table(rows: list[dict[str, str]], sheet: Datasheet, listed: dict[str, str])
         problems.append(f"a row's origin is not '{sheet.origin}'")
     named = [row.get(key) or "" for row in rows for key in ("file_name", "mask_file_name")]
     twice = [name for name, count in Counter(filter(None, named)).items() if count > 1]
-    problems += [f"{name} stands in two rows" for name in twice]
+    problems += [f"{name} is in two rows" for name in twice]
     problems += [f"{name} is not in {CHECKSUMS}" for name in named if name and name not in listed]
     if inside.masks and not all(row.get("mask_file_name") for row in rows):
         problems.append("rows without a mask")

@@ -32,7 +32,7 @@ class DataError(MedgainError):
 
 
 class LeakError(MedgainError):
-    """Images or groups stand in two parts of a split, or duplicates contradict each other."""
+    """Images or groups are in two parts of a split, or duplicates contradict each other."""
 
 
 class StorageError(MedgainError):

@@ -49,7 +49,7 @@ class Distances:
     feature_near: np.ndarray
 
     def relative(self, labels: Sequence[str], usual: tuple[Usual, Usual]) -> Distances:
-        """Return the same with `near` and `feature_near` held against the images' classes."""
+        """Return the same with `near` and `feature_near` judged by the images' classes."""
         return replace(
             self,
             near=relative_distances(self.pixels, labels, usual[0]),

@@ -85,7 +85,7 @@ def take_split(image_set: ImageSet, split: str | Sequence[str] | None) -> ImageS
     """Return the part of a set that came in `split` ("train", or "train,val"); all for None.
 
     Raises:
-        ConfigError: no image stands in one of the named splits.
+        ConfigError: no image is in one of the named splits.
     """
     if split is None:
         return image_set
@@ -94,7 +94,7 @@ def take_split(image_set: ImageSet, split: str | Sequence[str] | None) -> ImageS
     for name in names:
         if name not in known:
             raise ConfigError(
-                f"no image of '{image_set.card.name}' stands in split '{name}'",
+                f"no image of '{image_set.card.name}' is in split '{name}'",
                 f"its splits are: {', '.join(repr(known_name) for known_name in known)}",
             )
     return image_set.take(np.isin(image_set.splits.astype(str), names), step=f"split {names}")
@@ -140,7 +140,7 @@ def check_sets(
     kept, notes = _without_overlap(train, holdout, on_overlap)
     if not (train.card.groups_known and holdout.card.groups_known):
         notes.append(
-            "Patient ids unknown: images of one patient may stand in the training set and in the"
+            "Patient ids unknown: images of one patient may be in the training set and in the"
             " hold-out, which makes the thresholds too strict and copies harder to see."
         )
     return AuditSets(synthetic, train, kept, notes)
@@ -158,7 +158,7 @@ def _without_overlap(
     found = []
     if same.any():
         found.append(
-            f"{same.sum():,} of its images stand in the training set ({_some(holdout, same)})"
+            f"{same.sum():,} of its images are in the training set ({_some(holdout, same)})"
         )
     if shared.any():
         groups = len(np.unique(holdout.groups[shared].astype(str)))

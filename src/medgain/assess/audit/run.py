@@ -260,7 +260,7 @@ def _notes(evidence: Evidence, limits: Thresholds, measure: Measure) -> list[str
     if evidence.shifted and evidence.shift is not None:
         notes.append(
             "The hold-out differs from the training set as a whole: without any synthetic image,"
-            f" the two are told apart with AUROC {evidence.shift.auroc:.3f} (95 % interval"
+            f" the two are distinguished with AUROC {evidence.shift.auroc:.3f} (95 % interval"
             f" {evidence.shift.low:.3f} to {evidence.shift.high:.3f}). The membership test mixes"
             " that up with memory. Other patients of the training set's own source, left out of"
             " the generator's training, make the better hold-out."

@@ -91,7 +91,7 @@ def judge(found: Evidence) -> tuple[Verdict, list[str]]:
     if found.suspicious:
         reviews.append(
             f"{_images(found.suspicious, 'held-out image')} as near to a training image as a copy"
-            " would be (see distances.parquet): check that no patient stands in both sets."
+            " would be (see distances.parquet): check that no patient is in both sets."
         )
     verdict: Verdict = "fail" if fails else "review" if reviews else "pass"
     return verdict, [*fails, *reviews, *calm]

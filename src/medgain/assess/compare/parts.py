@@ -26,7 +26,7 @@ LIMIT_IMAGES = 2_000
 
 @dataclass(frozen=True)
 class ComparedParts:
-    """The training part, what its samples are held against, and the rule in words.
+    """The training part, what its samples are compared with, and the rule in words.
 
     Attributes:
         test_used: whether the held-out images are the set's own test part.
@@ -49,7 +49,7 @@ def divide(real: ImageSet, protocol: ComparisonProtocol) -> ComparedParts:
     Raises:
         ConfigError: no such part, or a share out of range.
         DataError: too few images; a synthetic set.
-        LeakError: a group stands in both parts.
+        LeakError: a group is in both parts.
     """
     if real.card.origin == "synthetic":
         raise DataError(
@@ -80,7 +80,7 @@ def divide(real: ImageSet, protocol: ComparisonProtocol) -> ComparedParts:
     shared = sorted(set(train.groups) & set(held_out.groups))
     if shared:
         raise LeakError(
-            f"{len(shared)} groups of '{real.card.name}' stand in the training part and in what is"
+            f"{len(shared)} groups of '{real.card.name}' are in the training part and in what is"
             f" held out, such as '{shared[0]}'",
             f"use --held-out {HELD_OUT_SHARE}, which divides by group",
         )

@@ -79,7 +79,7 @@ class Scorer:
 
 
 def training_images(parts: ComparedParts, seed: int) -> ImageSet:
-    """Return training images with the held-out images' labels, as far as there are any.
+    """Return training images with the held-out images' labels, where there are any.
 
     What no generator can be expected to beat: real images, of other patients.
     """

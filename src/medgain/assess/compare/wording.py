@@ -66,7 +66,7 @@ def sentences(result: ComparisonResult) -> list[str]:
     reference = overall(result.training_images.features)
     if reference:
         said.append(
-            f"Training images themselves, held against the same images: "
+            f"Training images themselves, compared with the same images: "
             f"{beside_null('kd', reference['kd'])},"
             f" {beside_null('coverage', reference['coverage'])}. No generator can be expected to"
             " be nearer."
@@ -110,7 +110,7 @@ def notes(result: ComparisonResult) -> list[str]:
         )
     if about.test_used:
         said.append(
-            "The test part was held against: a study that reports on this test part should choose"
+            "Samples were compared with the test part: a study that reports on this test part should choose"
             " its generator by --held-out 0.25 instead."
         )
     if not about.groups_known:

@@ -41,7 +41,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution of a discriminator, or the score that comes of it all.
+    """A convolution of a discriminator, or its final score.
 
     Attributes:
         number: counts from 1, in the order in which they run.

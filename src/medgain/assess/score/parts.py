@@ -1,4 +1,4 @@
-"""Which real images a synthetic set is held against, and whether the two sets fit together."""
+"""Which real images a synthetic set is compared with, and whether the two sets fit together."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def divide(real: ImageSet, split: str | None, seed: int) -> RealParts:
 
     Raises:
         ConfigError: no such part, or the training part, which is not held out.
-        LeakError: a group stands in both parts.
+        LeakError: a group is in both parts.
         DataError: too few groups to halve.
     """
     own = part_names(real)
@@ -56,7 +56,7 @@ def divide(real: ImageSet, split: str | None, seed: int) -> RealParts:
         return RealParts(real.take(held_out), real.take(train), rule)
     if split == TRAIN:
         raise ConfigError(
-            "--real-split train: a synthetic set is held against images that its generator never"
+            "--real-split train: a synthetic set is compared with images that its generator never"
             " saw",
             "use test, val, half or all",
         )
@@ -68,7 +68,7 @@ def divide(real: ImageSet, split: str | None, seed: int) -> RealParts:
     shared = sorted(set(real.groups[held]) & set(real.groups[rest]))
     if shared:
         raise LeakError(
-            f"{len(shared)} groups of '{real.card.name}' stand in its {split} part and in its"
+            f"{len(shared)} groups of '{real.card.name}' are in its {split} part and in its"
             f" training part, such as '{shared[0]}'",
             "use --real-split half, which divides by group",
         )
@@ -197,7 +197,7 @@ def pair_notes(real: ImageSet, parts: RealParts, synthetic: ImageSet) -> list[st
 
 
 def _seen_by_generator(real: ImageSet, parts: RealParts, synthetic: ImageSet) -> list[str]:
-    """Say so where the generator was trained on images that it is held against."""
+    """Say so where the generator was trained on images that it is compared with."""
     trained = {
         str(step["training_fingerprint"])
         for step in synthetic.card.history

@@ -71,7 +71,7 @@ class Trainable(ABC):
 
     def augment_probability(self, done: float) -> float | None:
         """Return the chance of each step of the discriminator's policy when `done` (0 to 1) of
-        the budget is spent; None leaves the policy as it is. ADA goes before this."""
+        the budget is spent; None leaves the policy as it is. ADA takes precedence over this."""
         return None
 
     def prepare(  # noqa: B027 - most have nothing to prepare

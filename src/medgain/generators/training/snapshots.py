@@ -1,4 +1,4 @@
-"""Snapshots of a run: the same latents drawn at intervals, held against training images."""
+"""Snapshots of a run: the same latents drawn at intervals, compared with training images."""
 
 from __future__ import annotations
 

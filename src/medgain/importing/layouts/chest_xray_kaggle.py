@@ -4,8 +4,8 @@ The names are ``person<N>_<bacteria|virus>_<file>`` for pneumonia and ``IM-<N>-<
 ``NORMAL2-IM-<N>-<file>`` for normal images (Kermany et al. 2018, Cell 172:1122).
 
 What the numbers say (counted on all 5,856 names, see ``docs/explanation/leakage.md``): within
-each of the four series (bacteria, virus, IM, NORMAL2-IM) no number stands in two splits, and
-the numbers of val follow on those of train. The 170 person numbers that stand in train and in
+each of the four series (bacteria, virus, IM, NORMAL2-IM) no number is in two splits, and
+the numbers of val follow on those of train. The 170 person numbers that are in train and in
 test belong to different series there. By default a group is (split, number), with val counted
 as train, whose numbering it continues; strict grouping takes equal numbers as one person.
 """

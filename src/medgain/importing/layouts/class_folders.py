@@ -34,7 +34,7 @@ def list_class_folders(tree: Tree) -> Listing:
     """Return the listing of class folders, without groups.
 
     Raises:
-        DataError: no image lies in a class folder.
+        DataError: no image is in a class folder.
     """
     base = find_base(tree)
     prefix = f"{base}/" if base else ""
@@ -50,7 +50,7 @@ def list_class_folders(tree: Tree) -> Listing:
         items.append(Item(tree.root / path, path, label=parts[depth - 1], split=split))
     if not items:
         raise DataError(
-            f"no image in {tree.root} lies in a class folder",
+            f"no image in {tree.root} is in a class folder",
             "use --layout flat for images without classes, or --table for a table of labels",
         )
     listing = Listing("class-folders", _one_spelling(items))

@@ -98,7 +98,7 @@ def usual_distances(
 
     Classes lie at different distances (healthy chests are more alike than ill ones), so one
     limit for all would flag too many of one class and miss copies in another. Distances are
-    therefore held against the median of their own class, where it has `least` images or more.
+    therefore compared with the median of their own class, where it has `least` images or more.
 
     Args:
         distances: (n,); infinite ones are left out.

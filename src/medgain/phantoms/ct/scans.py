@@ -1,4 +1,4 @@
-"""What CT phantoms share: options, who gets how many slices, and the set that comes of them."""
+"""What CT phantoms share: options, who gets how many slices, and the set they form."""
 
 from __future__ import annotations
 

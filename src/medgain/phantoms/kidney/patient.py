@@ -1,4 +1,4 @@
-"""Who lies in the abdominal CT: kidneys, tumours, organs and contrast phase of one patient."""
+"""What an abdominal CT shows: kidneys, tumours, organs and contrast phase of one patient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who lies in the chest CT: lungs, heart, disease and scanner of one patient."""
+"""What a chest CT shows: lungs, heart, disease and scanner of one patient."""
 
 from __future__ import annotations
 

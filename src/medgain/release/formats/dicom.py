@@ -23,7 +23,7 @@ from medgain.runtime.version import __version__
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 MAKER = "medgain"
-# what a file may hold; whatever else stands in one was put there later
+# what a file may hold; anything else in one was put there later
 _ALLOWED = """
 SpecificCharacterSet ImageType InstanceCreationDate InstanceCreationTime SOPClassUID
 SOPInstanceUID SyntheticData StudyDate StudyTime AccessionNumber Modality ConversionType
@@ -131,7 +131,7 @@ class DicomFormat(FileFormat):
         return found
 
     def finish(self) -> list[str]:
-        """Return which SOP Instance UIDs stand in two files."""
+        """Return which SOP Instance UIDs are in two files."""
         return self._twice
 
     def _dataset(self, context: ImageContext) -> Any:

@@ -206,7 +206,7 @@ def number_rows(result: AuditResult) -> list[NumberRow]:
     if shift is not None:
         rows.append(
             NumberRow(
-                name="training and hold-out, told apart without synthetic images",
+                name="training and hold-out, distinguished without synthetic images",
                 value=decimals(shift.auroc),
                 interval=_interval(shift.ci, decimals),
                 expected="0.5",

@@ -22,7 +22,7 @@ from medgain.runtime.text import NONE, count, duration, figure
 
 TRAINING_IMAGES = "training images"
 RANKED_BY = "kd"
-# what these say, KD, density and coverage say already; they stand in results.json
+# what these say, KD, density and coverage say already; they are in results.json
 LEFT_OUT = ("frechet", "improved_precision", "improved_recall")
 _HEIGHT = 24
 _EDGE = 3.0
@@ -153,7 +153,7 @@ def shown_metrics(result: ComparisonResult) -> list[FidelityMetric]:
 def score_table(result: ComparisonResult, feature: int = 0, label: str | None = None) -> ScoreTable:
     """Return the table of one extractor and scope: rows, ruler, N, the null.
 
-    Generators stand in the order of KD, then the training images; those without a score are not
+    Generators are sorted by KD, then the training images; those without a score are not
     there.
     """
     title = "All images" if label is None else f"Class {label}"

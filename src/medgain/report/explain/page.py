@@ -240,7 +240,7 @@ def _layer(
         line=f"{what} at {places} ({width} × {height}), each seeing up to"
         f" {field[1]} × {field[0]}{THIN}px."
         if layer.kernel_px
-        else "What comes of all layers.",
+        else "The output of all layers.",
         gain="" if alone else _gain(layer),
         filters=[
             FilterView(

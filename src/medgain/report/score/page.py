@@ -77,7 +77,7 @@ def content(result: ScoreResult, folder: Path) -> ScorePage:
     sheets = Sides(pair_sheet(pairs, "synthetic"), pair_sheet(pairs, "real"))
     return ScorePage(
         title=synthetic.name,
-        byline=f"{count(synthetic.images)} synthetic images · held against"
+        byline=f"{count(synthetic.images)} synthetic images · compared with"
         f" {count(real.held_out)} images of “{real.name}” · {real.rule}",
         version=result.medgain,
         banners=banners(result),

@@ -153,7 +153,7 @@ class Translator(TrainedGenerator[TranslationConfigT]):
     def fit(self, real: ImageSet, budget: Budget, context: FitContext) -> FitReport:
         """Learn from `real`, the training part with its classes; see `Generator.fit`.
 
-        At the end a sheet is written to the folder: sources, and what becomes of them.
+        At the end a sheet is written to the folder: sources, and what they become.
         """
         self.check(real)
         part = self.part_of(real)

@@ -133,7 +133,7 @@ class PairTranslator(Translator[PairConfigT]):
 
         Raises:
             ConfigError: a class that it does not have.
-            DataError: they are not configured, and it has not two classes.
+            DataError: they are not configured, and the set does not have exactly two classes.
         """
         source, target, classes = self.config.source, self.config.target, real.classes
         for key, name in (("source", source), ("target", target)):

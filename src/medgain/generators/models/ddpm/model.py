@@ -1,4 +1,4 @@
-"""DDPM: a denoising diffusion model, the baseline that GANs are held against.
+"""DDPM: a denoising diffusion model, the baseline that GANs are compared with.
 
 Ho, Jain and Abbeel 2020, Denoising Diffusion Probabilistic Models (arXiv:2006.11239); cosine
 schedule of Nichol and Dhariwal 2021 (arXiv:2102.09672); sampling in few steps by DDIM (Song et
