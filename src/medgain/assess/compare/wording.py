@@ -110,8 +110,8 @@ def notes(result: ComparisonResult) -> list[str]:
         )
     if about.test_used:
         said.append(
-            "Samples were compared with the test part: a study that reports on this test part should choose"
-            " its generator by --held-out 0.25 instead."
+            "Samples were compared with the test part: a study that reports on this test part"
+            " should choose its generator by --held-out 0.25 instead."
         )
     if not about.groups_known:
         said.append(
