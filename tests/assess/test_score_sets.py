@@ -217,5 +217,5 @@ def test_numbers_have_the_decimals_that_their_spread_can_bear():
     numbers = {"value": 0.031, "ci_low": 0.02, "ci_high": 0.04, "null": 0.002, "null_sd": 0.001}
     score_block = FidelityScore(**numbers, worse_than_null=True, sentence="")
     assert score_sentence("kd", score_block) == (
-        "KD 0.0310 (95 % interval 0.0200 to 0.0400; real-real 0.0020 ± 0.0010)"
+        "KD 0.0310 (95\u202f% interval 0.0200 to 0.0400; real-real 0.0020 ± 0.0010)"
     )

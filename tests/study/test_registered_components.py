@@ -244,8 +244,8 @@ def test_a_metric_by_class_is_not_resampled_as_recall(classified):
     threat = interval_by_hand(classified, BY_HAND["threat_score[ill]"], 1)
     recall = interval_by_hand(classified, BY_HAND["recall[ill]"], 1)
     assert abs(threat.ci_low - recall.ci_low) > 1e-6
-    rows = {one["metric"]: one for one in classified.verdict["comparisons"]}
-    assert rows["threat_score[ill]"]["ci_low"] != rows["recall[ill]"]["ci_low"]
+    rows = {one.metric: one for one in classified.verdict.comparisons}
+    assert rows["threat_score[ill]"].ci_low != rows["recall[ill]"].ci_low
 
 
 def test_it_stands_on_the_page_with_its_name_digits_and_direction(classified):

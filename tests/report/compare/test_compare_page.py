@@ -165,9 +165,13 @@ def test_sentences_tell_failures_cover_and_what_no_generator_can_beat():
     assert "Real variety is covered best by" in said
     told = " ".join(result().notes)
     assert "trained once" in told and "2 models, one per class" in told
-    assert "Patient ids unknown" not in told and "test part was held" not in told
+    assert "Patient ids unknown" not in told and "compared with the test part" not in told
     told = " ".join(result(groups_known=False, test_used=True, origin="phantom").notes)
-    assert "Patient ids unknown" in told and "test part was held" in told and "phantoms" in told
+    assert (
+        "Patient ids unknown" in told
+        and "compared with the test part" in told
+        and "phantoms" in told
+    )
 
 
 def test_the_page_is_whole_self_contained_and_escaped(page):
