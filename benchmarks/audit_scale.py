@@ -62,7 +62,7 @@ def main() -> None:
     print(
         f"{options.images:,} × {options.images:,} images, {options.holdout:,} held out,"
         f" {options.size} px: processor {seconds:.0f} s, wall {time.perf_counter() - wall:.0f} s,"
-        f" peak memory {peak_mb():.0f} MiB ({before:.0f} MiB before), verdict {found['verdict']}"
+        f" peak memory {peak_mb():.0f} MiB ({before:.0f} MiB before), verdict {found.verdict}"
     )
 
 

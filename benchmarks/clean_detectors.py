@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from medgain.cleaning.detect import look
+from medgain.cleaning.detect import detect
 from medgain.cleaning.detectors import DETECTORS
 from medgain.cleaning.settings import resolve
 from medgain.imageset.duplicates import find_duplicates
@@ -40,7 +40,7 @@ def main() -> None:
         sticker_share=0.2, dark_corner_share=0.2, blank_share=0.04,
     )  # fmt: skip
     started = time.process_time()
-    findings = look(made, resolve(made, {}), quiet=True)
+    findings = detect(made, resolve(made, {}), quiet=True)
     each_ms = 1000 * (time.process_time() - started) / len(made)
     print(f"{len(made)} phantoms of {asked.size} px, {each_ms:.0f} ms of a core each\n")
     print("| kind | there | found | precision | recall |\n| --- | --- | --- | --- | --- |")

@@ -24,6 +24,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, one_h
 
 from medgain.generators.base import Budget, FitContext
 from medgain.generators.models.pix2pix.model import Pix2pixConfig, Pix2pixModel
+from medgain.generators.training.batches import TrainingImages
 from medgain.generators.training.loop import GeneratorTrainer
 from medgain.generators.training.model import adam
 from medgain.runtime.device import autocast, cpu_count, resolve_device, resolve_precision
@@ -100,9 +101,8 @@ def our_step(
     """Return one step of the shared training loop, as `medgain generator train` runs it."""
     model = Pix2pixModel(images.shape[1], 1, CODES, config)
     context = FitContext(seed=0, device=device, quiet=True)
-    trainer = GeneratorTrainer(
-        model, images, config, Budget(), context, identity={}, title="pix2pix", masks=masks
-    )
+    data = TrainingImages(images, masks=masks)
+    trainer = GeneratorTrainer(model, data, config, Budget(), context, identity={}, title="pix2pix")
     return trainer._step
 
 

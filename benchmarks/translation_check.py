@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from medgain.generators.training.grids import save_beside
 from scipy.ndimage import gaussian_filter
 
 from medgain.augment.policy import resolve_policy
 from medgain.generators.base import Budget, FitContext
-from medgain.generators.run import new_generator, training_part
+from medgain.generators.run import new_generator
+from medgain.generators.training.snapshots import save_beside
 from medgain.imageset.imageset import ImageSet
+from medgain.imageset.parts import generator_part
 from medgain.imageset.splits import split_validation
 from medgain.runtime.overrides import parse_overrides
 from medgain.runtime.seeds import SeedTree
@@ -57,7 +58,7 @@ def main() -> None:
 
     seeds, device = SeedTree(options.seed), torch.device(options.device)
     whole = ImageSet.open(options.set)
-    part, _ = training_part(whole)
+    part, _ = generator_part(whole)
     train, held_out = parted(part, HELD_OUT_SHARE, seeds.child("held-out"))
     train = limited(train, options.limit, seeds.child("limit"))
     parts = {"held out": held_out}

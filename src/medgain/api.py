@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from medgain.cleaning.run import Cleaned
     from medgain.generators.base import Generator
     from medgain.release.make import Release
+    from medgain.tasks.predicting.options import PredictOptions
     from medgain.tasks.predicting.result import PredictionResult
     from medgain.tasks.train_and_save import TrainedModel
 
 Images = ImageSet | Path | str
-_OVERLAYS = Literal["some", "all", "none"]
 
 
 def train_generator(
@@ -144,15 +144,12 @@ def predict(
     model: Path | str,
     source: Path | str,
     out: Path | str,
+    options: PredictOptions | None = None,
     *,
-    window: tuple[float, float] | Literal["file"] | None = None,
-    split: str | None = None,
-    series: str | None = None,
-    overlays: _OVERLAYS = "some",
-    skip_unreadable: bool = False,
-    max_megapixels: float = 200.0,
     device: str = "auto",
     overwrite: bool = False,
+    quiet: bool = True,
+    **changes: Any,
 ) -> PredictionResult:
     """Predict new images with a saved model, and write masks or classes to the folder `out`.
 
@@ -161,26 +158,22 @@ def predict(
     Args:
         model: folder of a saved model.
         source: an image, a NIfTI or DICOM file, a folder of any of these, or an image set.
-        window: values of volumes that are black and white; by default as the training images.
-        split: part of an image set; by default all of it.
-        series: SeriesInstanceUID of the only DICOM series to predict.
-        overlays: a dozen slices of each volume, all, or none.
-        skip_unreadable: go on without unreadable files; they are listed.
+        options: how to predict; see `medgain.tasks.predicting.options.PredictOptions`.
+        quiet: no progress.
+        changes: single options by name, such as ``split="test"``, over those of `options`.
     """
     from medgain.runtime.device import resolve_device
-    from medgain.tasks.predicting.run import PredictOptions, predict_to_folder
+    from medgain.tasks.predicting.options import PredictOptions
+    from medgain.tasks.predicting.run import predict_to_folder
 
-    options = PredictOptions(
-        window=window,
-        split=split,
-        series=series,
-        overlays=overlays,
-        skip_unreadable=skip_unreadable,
-        max_megapixels=max_megapixels,
-    )
-    chosen = resolve_device(device)
     return predict_to_folder(
-        model, source, out, options=options, device=chosen, overwrite=overwrite
+        model,
+        source,
+        out,
+        options=(options or PredictOptions()).changed(changes),
+        device=resolve_device(device),
+        overwrite=overwrite,
+        quiet=quiet,
     )
 
 
@@ -199,6 +192,7 @@ def score(
     seed: int = 0,
     device: str = "auto",
     overwrite: bool = False,
+    quiet: bool = True,
 ) -> ScoreResult:
     """Score a synthetic set against held-out real images, beside what real images score.
 
@@ -230,6 +224,7 @@ def score(
         "repeats": repeats,
         "limit": limit,
         "training": training,
+        "quiet": quiet,
     }
     real, synthetic = _opened(real), _opened(synthetic)
     if out is None:
@@ -255,6 +250,7 @@ def audit(
     seed: int = 0,
     device: str = "auto",
     overwrite: bool = False,
+    quiet: bool = True,
 ) -> AuditResult:
     """Does a synthetic set hold copies of its training images? Calibrated on held-out ones.
 
@@ -286,7 +282,7 @@ def audit(
         features_name=features,
         on_overlap=on_overlap,
         seed=seed,
-        quiet=True,
+        quiet=quiet,
     )
     if out is not None:
         write_audit(done, out, overwrite=overwrite)
@@ -346,6 +342,7 @@ def clean(
     *,
     mirrored: bool = False,
     overwrite: bool = False,
+    quiet: bool = True,
 ) -> Cleaned:
     """Find copies, hairs, rulers, stickers and empty images, and write a cleaned set with a page.
 
@@ -359,7 +356,7 @@ def clean(
     from medgain.cleaning.run import clean as run
     from medgain.report.clean.page import write_clean_page
 
-    cleaned = run(source, out, actions, mirrored=mirrored, overwrite=overwrite)
+    cleaned = run(source, out, actions, mirrored=mirrored, overwrite=overwrite, quiet=quiet)
     write_clean_page(Path(out))
     return cleaned
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from medgain.assess.audit.folder import check_out, write_audit
-from medgain.assess.audit.inputs import open_real, take_split
+from medgain.assess.audit.inputs import real_parts, take_split
 from medgain.assess.audit.result import read_audit
 from medgain.assess.audit.run import Audit, audit
 from medgain.assess.audit.verdict import RULE, Evidence, judge
@@ -231,17 +231,17 @@ def test_hold_out_of_another_source_is_told() -> None:
 def test_parts_of_one_set(tmp_path: Path) -> None:
     both = ImageSet.join([TRAIN, HOLDOUT], name="both")
     records = both.records.assign(split=["train"] * 30 + ["test"] * 100)
-    ImageSet(both.images, records, both.card).save(tmp_path / "both")
-    train, holdout = open_real(tmp_path / "both", None, "train", "test")
+    both = ImageSet.open(ImageSet(both.images, records, both.card).save(tmp_path / "both"))
+    train, holdout = real_parts(both, None, "train", "test")
     assert (len(train), len(holdout)) == (30, 100)
-    assert len(open_real(tmp_path / "both", None, "train", "test", "a")[0]) == 15
-    assert len(take_split(ImageSet.open(tmp_path / "both"), "train,test")) == 130
+    assert len(real_parts(both, None, "train", "test", "a")[0]) == 15
+    assert len(take_split(both, "train,test")) == 130
     with pytest.raises(ConfigError, match="no hold-out"):
-        open_real(tmp_path / "both")
+        real_parts(both)
     with pytest.raises(ConfigError, match=r"split 'val'.*'test', 'train'"):
-        open_real(tmp_path / "both", None, "val", "test")
+        real_parts(both, None, "val", "test")
     with pytest.raises(ConfigError, match="label 'c'"):
-        open_real(tmp_path / "both", None, "train", "test", "c")
+        real_parts(both, None, "train", "test", "c")
 
 
 def evidence(**changes: object) -> Evidence:

@@ -52,33 +52,32 @@ def audit(
     ] = False,
 ) -> None:
     """Hold SYNTHETIC_SET's nearness to its training images against that of held-out ones."""
-    from medgain.assess.audit.folder import check_out, write_audit
-    from medgain.assess.audit.inputs import open_features, open_real
+    from medgain import api
     from medgain.assess.audit.result import AUDIT_FILE
-    from medgain.assess.audit.run import audit as run
-    from medgain.imageset.imageset import ImageSet
-    from medgain.report.audit.page import write_audit_page
+    from medgain.report.audit.page import PAGE_NAME
 
-    check_out(out, overwrite=overwrite)
-    train_set, holdout_set = open_real(train, holdout, train_split, holdout_split, label)
-    done = run(
-        ImageSet.open(synthetic),
-        train_set,
-        holdout_set,
-        features=open_features(features, weights, device),
-        features_name=features,
+    result = api.audit(
+        synthetic,
+        train,
+        holdout,
+        out,
+        train_split=train_split,
+        holdout_split=holdout_split,
+        label=label,
+        features=features,
+        weights=weights,
         on_overlap=on_overlap,  # type: ignore[arg-type]  # checked there, with a clear error
         seed=seed,
+        device=device,
+        overwrite=overwrite,
+        quiet=False,
     )
-    write_audit(done, out, overwrite=overwrite)
-    page = write_audit_page(out)
     if as_json:
         typer.echo((out / AUDIT_FILE).read_text(encoding="utf-8"), nl=False)
         return
-    result = done.result
     typer.echo(f"{result.verdict.upper()}: {result.reasons[0]}")
     for reason in result.reasons[1:]:
         typer.echo(f"  {reason}")
     for note in result.notes:
         typer.echo(f"note: {note}")
-    typer.echo(f"{page} shows training images: do not publish it")
+    typer.echo(f"{out / PAGE_NAME} shows training images: do not publish it")

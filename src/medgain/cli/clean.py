@@ -71,23 +71,22 @@ def clean(
     keep: don't look for it; flag: keep the image and say so in its record; drop: leave the image
     out; inpaint: fill in what was found.
     """
+    from medgain import api
     from medgain.cleaning.result import CLEANING_FILE
-    from medgain.cleaning.run import clean as run
     from medgain.cleaning.summary import lines
-    from medgain.report.clean.page import write_clean_page
+    from medgain.report.clean.page import PAGE_NAME
     from medgain.runtime.overrides import parse_overrides
 
     asked: dict[str, Any] = parse_overrides(settings or [])
     for kind, action in context.obj.items():
         asked[kind] = {**_as_mapping(asked.get(kind)), "action": action}
-    cleaned = run(source, out, asked, mirrored=mirrored, overwrite=overwrite, quiet=False)
-    page = write_clean_page(out)
+    cleaned = api.clean(source, out, asked, mirrored=mirrored, overwrite=overwrite, quiet=False)
     if as_json:
         typer.echo((out / CLEANING_FILE).read_text(encoding="utf-8"), nl=False)
         return
     for line in lines(cleaned.result):
         typer.echo(line)
-    typer.echo(f"Page: {page}")
+    typer.echo(f"Page: {out / PAGE_NAME}")
 
 
 def _as_mapping(value: Any) -> dict[str, Any]:

@@ -34,18 +34,11 @@ def predict(
     ] = False,
 ) -> None:
     """Predict new images: PNG masks and overlays, NIfTI for NIfTI, DICOM SEG for DICOM."""
-    from medgain.runtime.device import resolve_device
-    from medgain.tasks.predicting.run import predict_to_folder
+    from medgain import api
     from medgain.tasks.predicting.terminal import model_line, result_lines
 
-    result = predict_to_folder(
-        model,
-        source,
-        out,
-        options=options,
-        device=resolve_device(device),
-        overwrite=overwrite,
-        quiet=False,
+    result = api.predict(
+        model, source, out, options, device=device, overwrite=overwrite, quiet=False
     )
     typer.echo(model_line(result.model))
     for line in result_lines(result, out):

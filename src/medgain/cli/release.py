@@ -66,20 +66,15 @@ def make(
     ] = False,
 ) -> None:
     """Publish SYNTHETIC_SET: images without the flagged ones, datasheet, checksums."""
-    from medgain.assess.audit.result import read_audit
-    from medgain.imageset.imageset import ImageSet
-    from medgain.release import make_release
-    from medgain.release.fidelity import read_fidelity
+    from medgain import api
 
-    images = ImageSet.open(image_set)
-    found = read_audit(audit) if audit is not None else None
-    release = make_release(
-        images,
+    release = api.make_release(
+        image_set,
         out,
-        audit=found,
+        audit=audit,
+        score=score,
         file_format=file_format,
         licence=licence,
-        fidelity=read_fidelity(score, images.fingerprint()) if score is not None else None,
         title=title,
         accept_risk=accept_risk,
         overwrite=overwrite,

@@ -54,35 +54,28 @@ def score(
     ] = False,
 ) -> None:
     """Score SYNTHETIC_SET against held-out images of REAL_SET, beside real-real nulls."""
-    from medgain.assess.score.folder import score_to_folder
+    from medgain import api
     from medgain.assess.score.result import SCORE_FILE
-    from medgain.imageset.imageset import ImageSet
-    from medgain.report.score.page import PAGE_NAME, write_score_page
-    from medgain.runtime.device import resolve_device
-    from medgain.runtime.files import atomic_folder
+    from medgain.report.score.page import PAGE_NAME
 
-    real_set, synthetic_set = ImageSet.open(real), ImageSet.open(synthetic)
-    chosen = resolve_device(device)
-    with atomic_folder(out, overwrite=overwrite) as folder:
-        result = score_to_folder(
-            real_set,
-            synthetic_set,
-            folder,
-            features=features,
-            weights=weights or [],
-            real_split=real_split,
-            seed=seed,
-            device=chosen,
-            steps=steps,
-            repeats=repeats,
-            limit=limit,
-            training=not no_training,
-            quiet=False,
-        )
-        write_score_page(folder)
-        text = (folder / SCORE_FILE).read_text(encoding="utf-8")
+    result = api.score(
+        real,
+        synthetic,
+        out,
+        features=features,
+        weights=weights or [],
+        real_split=real_split,
+        steps=steps,
+        repeats=repeats,
+        training=not no_training,
+        limit=limit,
+        seed=seed,
+        device=device,
+        overwrite=overwrite,
+        quiet=False,
+    )
     if as_json:
-        typer.echo(text, nl=False)
+        typer.echo((out / SCORE_FILE).read_text(encoding="utf-8"), nl=False)
         return
     for block in result.features:
         typer.echo(f"features: {block.identity}")

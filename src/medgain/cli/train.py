@@ -57,24 +57,23 @@ def train(
     """Train a model on the training part of SET, never on its test part, and save it."""
     import json
 
-    from medgain.augment.policy import resolve_policy
-    from medgain.imageset.imageset import ImageSet
-    from medgain.runtime.device import resolve_device
+    from medgain import api
     from medgain.runtime.overrides import parse_overrides
     from medgain.tasks.saved import read_saved_record
-    from medgain.tasks.train_and_save import make_task, summary_lines, train_and_save
+    from medgain.tasks.train_and_save import summary_lines
 
-    images = ImageSet.open(image_set)
-    trained = train_and_save(
-        images,
-        make_task(images, task, model, parse_overrides(overrides or [])),
+    trained = api.train(
+        image_set,
         out,
+        task=task,  # type: ignore[arg-type]  # checked there, with a clear error
+        model=model,
+        settings=parse_overrides(overrides or []),
+        policy=policy,
         split=split,
-        policy=resolve_policy(policy),
         validation_share=validation_share,
-        on_leak=on_leak,
+        on_leak=on_leak,  # type: ignore[arg-type]  # checked there, with a clear error
         seed=seed,
-        device=resolve_device(device),
+        device=device,
         overwrite=overwrite,
     )
     if as_json:

@@ -26,24 +26,6 @@ class AuditSets:
     notes: list[str] = field(default_factory=list)
 
 
-def open_real(
-    train: Path,
-    holdout: Path | None = None,
-    train_split: str | None = None,
-    holdout_split: str | None = None,
-    label: str | None = None,
-) -> tuple[ImageSet, ImageSet]:
-    """Open the training images and the held-out ones, from two sets or from parts of one.
-
-    Raises:
-        ConfigError: one set is given for both without a split for each, or a split or label
-            names no image.
-    """
-    first = ImageSet.open(train)
-    second = None if holdout is None else ImageSet.open(holdout)
-    return real_parts(first, second, train_split, holdout_split, label)
-
-
 def real_parts(
     train: ImageSet,
     holdout: ImageSet | None = None,

@@ -27,6 +27,7 @@ from medgain.report.study.training import training_views
 from medgain.runtime.errors import MedgainError
 from medgain.runtime.files import write_text
 from medgain.runtime.text import percent
+from medgain.study.folder import StudyFolder
 
 LIMIT_BYTES = 5_000_000
 _PICTURE_BUDGETS = (2_400_000, 1_000_000, 300_000, 0)
@@ -44,9 +45,10 @@ def write_report(study_folder: Path, out: Path | None = None) -> Path:
             cannot be kept under 5 MB.
     """
     study_folder = Path(study_folder)
-    out = Path(out) if out is not None else study_folder / "report.html"
+    usual = StudyFolder(study_folder).report_file
+    out = Path(out) if out is not None else usual
     if out.is_dir():
-        out = out / "report.html"
+        out = out / usual.name
     frame = Frame(read_study(study_folder))
     content = _content(frame)
     script = read_asset("shared/script.js")
