@@ -405,3 +405,15 @@ def test_the_page_says_which_metrics_are_better_when_smaller(ran):
     own = [turned in note for note in notes if note.startswith("Expected calibration")]
     assert own and all(own)
     assert not any(turned in note for note in notes if note.startswith("Chance that"))
+
+
+def test_each_primary_sentence_stands_on_the_page_as_it_does_in_the_verdict(ran):
+    """One wording, one rounding: whoever quotes the page quotes verdict.json."""
+    text = re.sub(r"<[^>]+>", "", (ran.folder / "report.html").read_text())
+    page = re.sub(r"\s+", " ", html.unescape(text))
+    # external sets have plots, and no sentences
+    own = [one for one in ran.verdict["comparisons"] if one["test_set"] == "test"]
+    primary = [one for one in own if one["primary"]]
+    assert len(primary) == 4  # arms and fractions
+    for one in primary:
+        assert re.sub(r"\s+", " ", one["sentence"]) in page
