@@ -235,6 +235,25 @@ def expected(ran: Ran) -> dict[tuple[str, float, str, str], dict[str, float]]:
     return found
 
 
+def test_the_verdict_as_a_whole(ran, expected):
+    """All that stands below, in the one test during which the study runs.
+
+    Mutants are tried on the tests that call the changed function, and the study's functions are
+    called while this test sets its study up; the tests below say which number is wrong.
+    """
+    test_there_is_one_comparison_for_each_arm_fraction_set_and_metric(ran)
+    test_results_hold_each_cells_metric(ran)
+    for combination in combinations():
+        test_gain_interval_and_p(ran, expected, *combination)
+    test_holm_counts_the_comparisons_of_one_reference_test_set_and_metric(ran, expected)
+    test_the_word_follows_from_p_the_sign_and_the_margin(ran)
+    test_each_arms_own_score_has_its_interval(ran)
+    test_the_worth_in_real_images_is_read_off_the_references_curve(ran)
+    test_power_is_eighty_per_cent_at_the_detectable_gain(ran, expected)
+    test_costs_are_means_over_the_cells(ran)
+    test_the_sentence_states_the_comparisons_own_numbers(ran)
+
+
 def test_there_is_one_comparison_for_each_arm_fraction_set_and_metric(ran):
     named = [
         (one["arm"], one["fraction"], one["test_set"], one["metric"])
