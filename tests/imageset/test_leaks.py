@@ -216,3 +216,20 @@ def test_real_x_rays_planted_leaks_are_all_named(medgain_data: Path, tmp_path: P
     person = train_pneumonia[0].name.split("_")[0]
     assert f"group '{person}' in two parts" in text
     assert sum("near-identical" in detail for detail in honest) == 1  # no false alarm beside it
+
+
+def test_a_group_in_three_parts_leaves_both_training_parts():
+    """Of train, val and test only test keeps its image: val chooses weights and thresholds."""
+    image_set = make_set(
+        textures(8),
+        ["train", "train", "train", "val", "val", "test", "test", "test"],
+        groups=["p1", "p2", "p3", "p1", "p4", "p1", "p5", "p6"],
+    )
+    parts = own_parts(image_set)
+    cleaned, record = drop_leaks(image_set, parts, check_split(image_set, parts))
+    assert {name: rows.tolist() for name, rows in cleaned.items()} == {
+        "train": [1, 2],
+        "val": [4],
+        "test": [5, 6, 7],
+    }
+    assert {name: len(ids) for name, ids in record["dropped"].items()} == {"train": 1, "val": 1}

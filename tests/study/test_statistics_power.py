@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import optimize, stats
 from statsmodels.stats.power import TTestPower
 
 from medgain.study.inference.interval import gain_interval
@@ -81,3 +82,21 @@ def test_no_interval_no_answer():
     estimate = gain_interval([0.1], protocol="cross-validation", n_train=8, n_test=2)
     needed = repeats_needed(estimate)
     assert needed.repeats is None and needed.text.startswith("unknown: 1 paired training")
+
+
+def test_on_an_official_test_set_the_rest_keeps_the_groups_degrees_of_freedom():
+    """The test images' part of SE² has the test groups' degrees of freedom, at any number of
+    trainings; only in cross-validation does it follow the trainings."""
+    estimate = _official(spread=0.02, common=0.002)
+    needed = repeats_needed(estimate, 0.01)
+    assert needed.repeats is not None
+
+    def smallest(repeats: int) -> float:
+        cells, shared = estimate.cell_variance / repeats, estimate.shared_variance
+        share = cells / (cells + shared)
+        by_cells, by_groups = (stats.t.ppf(0.975, df) for df in (repeats - 1, estimate.shared_df))
+        critical = share * by_cells + (1 - share) * by_groups
+        df = optimize.brentq(lambda df: stats.t.ppf(0.975, df) - critical, 1.0, 1e7)
+        return detectable_gain(float(np.sqrt(cells + shared)), df)
+
+    assert smallest(needed.repeats) <= 0.01 < smallest(needed.repeats - 1)
